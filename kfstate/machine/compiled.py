@@ -1,0 +1,124 @@
+"""A machine ready to run: the definition, validated and compiled to a lookup table.
+
+Live entries and replays at volume use the table; ``reference.py`` builds the same machine with ``transitions``, and a
+property test holds the two equal.
+"""
+
+from collections import deque
+
+import attrs
+
+from kfstate.errors import MachineError
+from kfstate.machine.check import TRIGGERS, problems
+from kfstate.machine.effects import apply
+from kfstate.machine.entry import Entry, trigger_of
+from kfstate.machine.guards import GUARDS, Guard
+from kfstate.machine.spec import ANY, Clockwork, MachineSpec, Row, fingerprint
+from kfstate.machine.state import SessionState
+from kfstate.machine.table import SPEC
+
+__all__ = ["MACHINE", "Machine", "compiled"]
+
+_MISFITS = frozenset({"repaired", "refused"})
+Candidates = tuple[tuple[Guard | None, Row], ...]
+
+
+@attrs.frozen(eq=False)
+class Machine:
+    """A sound definition and its lookup table. Immutable: share one between all threads and conversations."""
+
+    spec: MachineSpec
+    fingerprint: str
+    table: dict[str, tuple[Candidates, ...]] = attrs.field(repr=False)
+    """Trigger → for each state the rows to try, in order."""
+    rows: dict[str, Row] = attrs.field(repr=False)
+    """Name → row."""
+    missing: dict[tuple[str, int], tuple[int, ...]] = attrs.field(repr=False)
+    """(Trigger, state) → the states that were passed unseen when this entry comes in that state."""
+
+    @property
+    def clockwork(self) -> Clockwork:
+        """The times of this machine, in seconds."""
+        return self.spec.clockwork
+
+    def select(self, state: SessionState, entry: Entry, trigger: str) -> Row:
+        """Return the row that takes this entry. Changes nothing."""
+        for guard, row in self.table[trigger][state.service_state]:
+            if guard is None or guard(state, entry, self.spec.clockwork):
+                return row
+        raise AssertionError(trigger)  # pragma: no cover - compiled() refuses a table with a hole
+
+    def advance(self, state: SessionState, entry: Entry, trigger: str | None = None) -> Row:
+        """Fold one entry into ``state``, in place, and return the row that took it.
+
+        The state must not be past its ``expires_at``: :func:`kfstate.machine.fold.expire` first.
+        """
+        row = self.select(state, entry, trigger or trigger_of(entry))
+        apply(self.spec.clockwork, state, entry, row)
+        return row
+
+    def fits(self, state: SessionState, entry: Entry, trigger: str) -> bool:
+        """Tell whether the table takes this entry without a misfit (no repair, no refusal)."""
+        return self.select(state, entry, trigger).outcome not in _MISFITS
+
+
+def compiled(spec: MachineSpec) -> Machine:
+    """Validate and compile a definition.
+
+    Raises:
+        MachineError: naming every problem of the definition.
+    """
+    if found := problems(spec):
+        raise MachineError(found)
+    table = {trigger: tuple(_candidates(spec, trigger, state) for state in ANY) for trigger in TRIGGERS}
+    return Machine(spec, fingerprint(spec), table, {row.name: row for row in spec.rows}, _missing(spec))
+
+
+def _candidates(spec: MachineSpec, trigger: str, state: int) -> Candidates:
+    return tuple(
+        (GUARDS[row.guard] if row.guard else None, row)
+        for row in spec.rows
+        if row.trigger == trigger and state in row.sources
+    )
+
+
+def _missing(spec: MachineSpec) -> dict[tuple[str, int], tuple[int, ...]]:
+    """Find the shortest way from each state to one in which the repairing entry would have fitted."""
+    hops: dict[int, list[int]] = {int(state): [] for state in ANY}
+    for row in spec.rows:
+        if row.outcome == "moved" and row.effect != "restore" and row.dest is not None and row.evidence != "correction":
+            for source in row.sources:
+                if row.dest not in hops[source]:
+                    hops[source].append(int(row.dest))
+    found = {}
+    for row in spec.rows:
+        if row.outcome != "repaired" or row.dest is None:
+            continue
+        fitting = {
+            int(state) for other in spec.rows if other.trigger == row.trigger and other.outcome == "moved"
+            and other.effect != "restore" for state in other.sources
+        }  # fmt: skip
+        for state in row.sources:
+            found[row.trigger, int(state)] = _way(hops, int(state), fitting, int(row.dest))
+    return found
+
+
+def _way(hops: dict[int, list[int]], start: int, fitting: set[int], dest: int) -> tuple[int, ...]:
+    if start in fitting:
+        return (start,)
+    goals = fitting or {dest}
+    ways: deque[tuple[int, ...]] = deque([(start,)])
+    seen = {start}
+    while ways:
+        way = ways.popleft()
+        if way[-1] in goals:
+            return way[1:] if fitting else way[1:-1]
+        for state in sorted(hops[way[-1]]):
+            if state not in seen:
+                seen.add(state)
+                ways.append((*way, state))
+    raise AssertionError(start)  # pragma: no cover - every state is reachable from every other
+
+
+MACHINE = compiled(SPEC)
+"""The machine that this release runs, validated when this module is imported."""

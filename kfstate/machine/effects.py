@@ -1,0 +1,97 @@
+"""What taking a row does to the folded state: the only place where a state changes."""
+
+from kfstate.machine.entry import Entry
+from kfstate.machine.spec import Clockwork, Row
+from kfstate.machine.state import STRONG, WEAK, SessionState
+
+__all__ = ["apply", "expiry"]
+
+_FINISHED, _MANUAL, _QUEUE = 4, 3, 2
+_WINDOW_ERRORS = frozenset({95001, 95002})
+
+
+def apply(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> None:
+    """Change ``state``, in place, as this row of the table says for this entry."""
+    state.second = second = entry.sort_second
+    before = state.service_state
+    if row.dest is not None:
+        _move(clockwork, state, entry, row)
+    elif row.effect == "open_and_close":
+        _open(clockwork, state, entry, row)
+        state.doubtful_from = state.expires_at = None
+    kind = entry.kind if entry.as_kind is None else entry.as_kind
+    if kind == "customer_message" and row.outcome != "ignored":
+        state.last_customer_message = second
+        state.sends = 0
+        state.expires_at = expiry(clockwork, state)
+    elif entry.counts and row.outcome != "ignored":
+        state.sends = max(0, state.sends + entry.counts)
+    if entry.errcode in _WINDOW_ERRORS and row.outcome == "refused":
+        state.sends = max(state.sends, clockwork.send_limit)
+    if row.evidence is not None:
+        _decide(clockwork, state, entry, row, before)
+    if row.doubt is not None:
+        state.doubt = row.doubt
+    elif state.doubt == "none" and state.doubtful_from is not None and second >= state.doubtful_from:
+        state.doubt = "over_48h"
+
+
+def expiry(clockwork: Clockwork, state: SessionState) -> int | None:
+    """Return the second at which the session of this state ends by itself; None where none runs."""
+    if state.service_state == _FINISHED or state.opened is None:
+        return None
+    anchor = state.opened
+    if clockwork.expiry_anchor == "last_customer_message" and state.last_customer_message is not None:
+        anchor = max(anchor, state.last_customer_message)
+    return anchor + clockwork.expires_after
+
+
+def _move(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> None:
+    before, after = state.service_state, int(row.dest)  # type: ignore[arg-type]  # the caller saw that it is there
+    servicer = entry.servicer_to if after == _MANUAL else None
+    if before == _MANUAL and servicer != state.servicer and state.servicer is not None:
+        state.previous_servicer = state.servicer
+    if after != before:
+        state.since = entry.sort_second
+        state.queued_since = entry.sort_second if after == _QUEUE else None
+    if row.evidence == "timer":
+        state.kept, state.kept_servicer = before, state.servicer
+    if row.effect == "restore" and after == _MANUAL and servicer is None:
+        servicer = state.kept_servicer
+    state.service_state, state.servicer = after, servicer
+    if before == _FINISHED and after != _FINISHED:
+        if row.effect == "restore":
+            _anchor(clockwork, state, entry.sort_second)
+        else:
+            _open(clockwork, state, entry, row)
+        state.kept = state.kept_servicer = None
+    elif after == _FINISHED:
+        state.doubtful_from = state.expires_at = None
+
+
+def _open(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> None:
+    state.reopens = state.session_id if row.effect == "reopen" else None
+    state.session += 1
+    state.session_id = entry.position
+    state.opened_by = row.opened_by
+    _anchor(clockwork, state, entry.sort_second)
+
+
+def _anchor(clockwork: Clockwork, state: SessionState, second: int) -> None:
+    state.opened = second
+    state.doubtful_from = second + clockwork.doubtful_after
+    state.expires_at = expiry(clockwork, state)
+
+
+def _decide(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row, before: int) -> None:
+    if row.outcome in {"moved", "repaired"} or state.evidence in WEAK:
+        state.evidence = row.evidence or state.evidence
+        state.decided = entry.sort_second
+        if row.evidence != "timer":
+            state.position = entry.position
+        if before == _FINISHED == state.service_state:
+            state.kept = state.kept_servicer = None
+    if row.evidence in STRONG:
+        state.doubt = "none"
+        if state.doubtful_from is not None and entry.sort_second >= state.doubtful_from:
+            state.doubtful_from = entry.sort_second + clockwork.doubtful_after
