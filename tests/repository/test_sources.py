@@ -34,15 +34,16 @@ def project_files() -> list[Path]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_say_what_is_public(name: str) -> None:
-    """Every module of kfstate has an `__all__`."""
+    """Every module of kfstate has an `__all__`, but those that are run and those that only hold a docstring."""
+    statements = ast.parse(source(name)).body[1:]
     assigned = [
         target.id
-        for node in ast.parse(source(name)).body
+        for node in statements
         if isinstance(node, ast.Assign | ast.AnnAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name)
     ]
-    assert name.endswith("__main__.py") or "__all__" in assigned
+    assert "__all__" in assigned or name.endswith("__main__.py") or not statements
 
 
 @pytest.mark.parametrize("name", MODULES)
