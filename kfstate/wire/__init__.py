@@ -3,6 +3,7 @@
 Lenient, and nothing is lost: :func:`to_wire` gives back what :func:`decode_msg` took, unknown fields included.
 """
 
+from kfstate.errors import WireError
 from kfstate.service_state import KfServiceState
 from kfstate.wire.bodies import (
     BusinessCard,
@@ -50,6 +51,7 @@ from kfstate.wire.events import KfEvent, KfWechatChannels
 from kfstate.wire.model import WireModel
 from kfstate.wire.models import ConversationKey, KfAccount, KfMsg, KfServicer, KfServicerResult
 from kfstate.wire.page import RawPage, decode_page, split_page
+from kfstate.wire.parse import Json
 from kfstate.wire.replies import (
     REPLIES,
     AccountAddReply,
@@ -96,6 +98,7 @@ __all__ = [
     "File",
     "GroupchatRange",
     "Image",
+    "Json",
     "KfAccount",
     "KfChangeType",
     "KfChannelsScene",
@@ -150,6 +153,7 @@ __all__ = [
     "UpgradeServiceConfigReply",
     "Video",
     "Voice",
+    "WireError",
     "WireModel",
     "decode_merged",
     "decode_model",

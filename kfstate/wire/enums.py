@@ -31,7 +31,7 @@ class _Number(enum.IntEnum):
     label: str
     """The official Chinese term (``label``)."""
 
-    def __new__(cls, value: int, label: str) -> Self:
+    def __new__(cls, value: int, label: str = "") -> Self:
         member = int.__new__(cls, value)
         member._value_ = value
         member.label = label
@@ -45,7 +45,7 @@ class _Name(enum.StrEnum):
     label: str
     """The official Chinese term (``label``)."""
 
-    def __new__(cls, value: str, label: str) -> Self:
+    def __new__(cls, value: str, label: str = "") -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.label = label

@@ -10,6 +10,7 @@ already; where ``extra`` says another one, the model was changed by hand, and th
 Hence a model that nobody changed goes out equal to what came in.
 """
 
+import enum
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -79,7 +80,7 @@ class Shape:
 
     def wire(self, model: WireModel, write: Callable[[Any], object]) -> JsonObject:
         """Return the JSON object for *model*, sharing nothing with it; ``write`` turns an inner value into JSON."""
-        wire: JsonObject = msgspec.to_builtins(model.extra)
+        wire: JsonObject = msgspec.to_builtins(dict(model.extra))
         said = self.values(wire) if wire else self._defaults
         for field in self._fields:
             value = getattr(model, field.name)
@@ -94,5 +95,10 @@ class Shape:
 
 def _written(field: Field, value: object, write: Callable[[Any], object]) -> object:
     if isinstance(value, tuple):
-        return [write(item) for item in cast("tuple[object, ...]", value)]
-    return int(bool(value)) if field.zero_one else write(value)
+        return [_plain(item, write) for item in cast("tuple[object, ...]", value)]
+    return int(bool(value)) if field.zero_one else _plain(value, write)
+
+
+def _plain(value: object, write: Callable[[Any], object]) -> object:
+    """Return an inner value as JSON; cattrs leaves members of a ``StrEnum`` as they are."""
+    return value.value if isinstance(value, enum.Enum) else write(value)
