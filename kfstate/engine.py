@@ -1,0 +1,309 @@
+"""The engine: the composition root that embedders, the CLI and the service call."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate import intake, recording
+from kfstate.clock import SECOND, Clock, SystemClock
+from kfstate.errors import SchemaError, UnknownConversationError
+from kfstate.intake import CursorMove, Report
+from kfstate.machine import MACHINE, Verdict, definition, initial, may
+from kfstate.projections import live
+from kfstate.queries import conversations as conversation_queries
+from kfstate.queries import history as history_queries
+from kfstate.queries import sessions as session_queries
+from kfstate.queries.conversations import Filter
+from kfstate.queries.views import (
+    ConversationView,
+    EntryView,
+    Explanation,
+    LoadView,
+    QueueView,
+    SessionView,
+    StepView,
+)
+from kfstate.service_state import KfServiceState
+from kfstate.sources import Source
+from kfstate.store import dialect, schema, verify
+from kfstate.store.envelope import OwnEntry, from_json
+from kfstate.store.read import find_stream
+from kfstate.store.rows import Expected, Stream, StreamKey
+
+__all__ = ["Engine", "Recorded"]
+
+
+@attrs.frozen
+class Recorded:
+    """Where an own entry stands; ``duplicate``: its key was known, and this is where the first one stands."""
+
+    position: int
+    duplicate: bool
+
+
+class Engine:
+    """One log with its projections, behind one database URL.
+
+    Opening creates or upgrades the embedded database. Share one engine between threads; close it at the end, or use
+    it as a context manager.
+    """
+
+    def __init__(
+        self,
+        url: str = "sqlite:///kfstate.db",
+        *,
+        corp_id: str = "",
+        clock: Clock | None = None,
+        lock_timeout: float = 10.0,
+    ) -> None:
+        """Open the database.
+
+        ``lock_timeout`` is in seconds. Raises :class:`~kfstate.errors.SchemaError` where the database is newer than
+        this release, or where the triggers that guard the log are gone.
+        """
+        self.url = url
+        self.corp_id = corp_id
+        self._clock = clock or SystemClock()
+        self._database = dialect.open_database(url, lock_timeout=lock_timeout)
+        try:
+            self._prepare()
+        except BaseException:
+            self._database.dispose()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the engine."""
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._database.dispose()
+
+    # Into the log
+
+    def ingest(
+        self,
+        source: Source | Iterable[Source],
+        *,
+        account: str = "",
+        cursor: CursorMove | None = None,
+        progress: intake.Progress | None = None,
+    ) -> Report:
+        """Append every entry of pages, entries and own entries, and return what became of them.
+
+        A source is a page as ``bytes``, ``str`` (JSON text) or mapping, the ``Path`` of a file with a page or with
+        NDJSON, or an open binary stream of NDJSON. ``account`` is the ``open_kfid`` that was pulled, for entries that
+        name none. ``cursor`` moves the account's cursor in the same transaction (for one page). What is no page is
+        reported, and stops nothing; see :class:`~kfstate.intake.Report`.
+        """
+        return intake.ingest(
+            self._writing, source, account=account, cursor=cursor, progress=progress, clock=self._clock,
+            corp_id=self.corp_id,
+        )  # fmt: skip
+
+    def record(self, entry: OwnEntry | Mapping[str, Any], *, expected: Expected = "any") -> Recorded:
+        """Append one own entry: what the embedding service did or saw.
+
+        ``expected`` is the version of its stream that the caller decided on: ``any``, ``new``, ``exists`` or a number.
+        Raises :class:`~kfstate.errors.EnvelopeError`, :class:`~kfstate.errors.VersionConflictError`.
+        """
+        own = entry if isinstance(entry, OwnEntry) else from_json(entry)
+        with self._writing() as conn:
+            result = recording.record(conn, [own], now=self._clock.now(), corp_id=self.corp_id, expected=expected)[0]
+        return Recorded(result.position, result.duplicate)
+
+    def tick(self, now: int | None = None) -> int:
+        """Append a ``session_expired`` entry for every session that is due by ``now``, and return how many.
+
+        ``now`` is in microseconds, default the clock's. States do not depend on it: it makes an expiry visible.
+        """
+        due_by = (self._clock.now() if now is None else now) // SECOND
+        expired = 0
+        while True:
+            with self._writing() as conn:
+                done = recording.expire_due(conn, due_by, now=self._clock.now(), corp_id=self.corp_id)
+            expired += done
+            if done == 0:
+                return expired
+
+    # Out of the projections
+
+    def state(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> ConversationView:
+        """Return a conversation as of now (a due expiry applied), or as of its last entry.
+
+        Raises :class:`~kfstate.errors.UnknownConversationError`.
+        """
+        with self._reading() as conn:
+            now = None if as_of_log else self._now()
+            view = conversation_queries.conversation(conn, open_kfid, external_userid, corp_id=self.corp_id, now=now)
+        if view is None:
+            raise UnknownConversationError(open_kfid, external_userid)
+        return view
+
+    def may(self, open_kfid: str, external_userid: str, to: KfServiceState, *, servicer: str | None = None) -> Verdict:
+        """Tell whether ``service_state/trans`` may be called for a conversation now.
+
+        An unknown conversation is one of which nothing is known, not an error.
+        """
+        with self._reading() as conn:
+            state = conversation_queries.folded(conn, open_kfid, external_userid, corp_id=self.corp_id)
+        return may(initial() if state is None else state, to, servicer=servicer, now=self._now())
+
+    def conversations(
+        self,
+        *,
+        state: KfServiceState | int | str | None = None,
+        account: str | None = None,
+        servicer: str | None = None,
+        doubt: str | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int | None = None,
+        as_of_log: bool = False,
+    ) -> Iterator[ConversationView]:
+        """Yield conversations by ``external_userid`` and ``open_kfid``; ``after`` is such a pair to go on from."""
+        wanted = Filter(
+            state=_state(state), account=account, servicer=servicer, doubt=doubt, now=None if as_of_log else self._now()
+        )
+        with self._reading() as conn:
+            yield from conversation_queries.conversations(conn, wanted, corp_id=self.corp_id, after=after, limit=limit)
+
+    def count(
+        self,
+        *,
+        state: KfServiceState | int | str | None = None,
+        account: str | None = None,
+        servicer: str | None = None,
+        doubt: str | None = None,
+        as_of_log: bool = False,
+    ) -> int:
+        """Return how many conversations :meth:`conversations` would yield."""
+        now = None if as_of_log else self._now()
+        wanted = Filter(state=_state(state), account=account, servicer=servicer, doubt=doubt, now=now)
+        with self._reading() as conn:
+            return conversation_queries.count(conn, wanted, corp_id=self.corp_id)
+
+    def sessions(
+        self,
+        *,
+        open_kfid: str | None = None,
+        external_userid: str | None = None,
+        running: bool | None = None,
+        after: tuple[str, str, int] | None = None,
+        limit: int | None = None,
+        as_of_log: bool = False,
+    ) -> Iterator[SessionView]:
+        """Yield sessions by ``external_userid``, ``open_kfid`` and number; ``after`` is such a triple to go on from."""
+        with self._reading() as conn:
+            yield from session_queries.sessions(
+                conn, corp_id=self.corp_id, open_kfid=open_kfid, external_userid=external_userid, running=running,
+                after=after, limit=limit, now=None if as_of_log else self._now(),
+            )  # fmt: skip
+
+    def history(self, open_kfid: str, external_userid: str) -> list[StepView]:
+        """Return the steps of a conversation, in the order of the fold.
+
+        Raises :class:`~kfstate.errors.UnknownConversationError`.
+        """
+        with self._reading() as conn:
+            return history_queries.history(conn, self._stream(conn, open_kfid, external_userid).id)
+
+    def explain(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> Explanation:
+        """Return why a conversation is in its state.
+
+        Raises :class:`~kfstate.errors.UnknownConversationError`.
+        """
+        view = self.state(open_kfid, external_userid, as_of_log=as_of_log)
+        with self._reading() as conn:
+            return history_queries.explain(conn, view.position, view.doubt, expired=view.evidence == "timer")
+
+    def queue(self, account: str | None = None) -> list[QueueView]:
+        """Return who waits in the pool now, longest first."""
+        with self._reading() as conn:
+            return conversation_queries.queue(conn, account=account, corp_id=self.corp_id, now=self._now())
+
+    def load(self, account: str | None = None) -> list[LoadView]:
+        """Return what each servicer of an account (default: of all) carries now."""
+        with self._reading() as conn:
+            return conversation_queries.load(conn, account=account, corp_id=self.corp_id, now=self._now())
+
+    def events(self, *, after: int = 0, limit: int = 1000) -> Iterator[EntryView]:
+        """Yield entries of the log in order of position, with their payloads."""
+        with self._reading() as conn:
+            yield from history_queries.events(conn, after=after, limit=limit)
+
+    # Care
+
+    def rebuild(self, *, progress: live.Progress | None = None) -> int:
+        """Fold the whole log again into empty projections, in one transaction; return how many entries were folded."""
+        with self._writing() as conn:
+            return live.rebuild(conn, progress=progress)
+
+    def check(self, *, progress: live.Progress | None = None) -> live.Difference:
+        """Fold the whole log again beside the projections and count the rows that differ; changes nothing."""
+        with self._writing() as conn:
+            found = live.compare(conn, progress=progress)
+            conn.rollback()
+        return found
+
+    def verify(self) -> verify.Verified:
+        """Recompute the hash chain over the whole log and the commitments of all payloads."""
+        with self._reading() as conn:
+            return verify.verify(conn)
+
+    def behind(self) -> int | None:
+        """Return how many entries the projections lag behind the log (0 as a rule); None: another machine's."""
+        with self._reading() as conn:
+            return live.behind(conn)
+
+    def _prepare(self) -> None:
+        with dialect.begin(self._database, write=False) as conn:
+            ready = schema.current(conn) == schema.head() and recording.active_machine(conn, self.corp_id) is not None
+        if not ready:
+            with self._writing() as conn:
+                schema.upgrade(conn, now=self._clock.now())
+        with self._reading() as conn:
+            schema.check(conn)
+            activated = recording.active_machine(conn, self.corp_id) == MACHINE.fingerprint
+            lag = live.behind(conn)
+        if not activated:
+            with self._writing() as conn:
+                recording.activate(conn, definition(MACHINE.spec), now=self._clock.now(), corp_id=self.corp_id)
+        while lag:
+            with self._writing() as conn:
+                lag = live.catch_up(conn)
+
+    def _stream(self, conn: Connection, open_kfid: str, external_userid: str) -> Stream:
+        stream = find_stream(conn, StreamKey(self.corp_id, "conversation", open_kfid, external_userid))
+        if stream is None:
+            raise UnknownConversationError(open_kfid, external_userid)
+        return stream
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with dialect.begin(self._database, write=False) as conn:
+            yield conn
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with dialect.begin(self._database, write=True) as conn:
+            yield conn
+
+    def _now(self) -> int:
+        return self._clock.now() // SECOND
+
+
+def _state(state: KfServiceState | int | str | None) -> KfServiceState | None:
+    if state is None or isinstance(state, KfServiceState):
+        return state
+    return KfServiceState[state.upper()] if isinstance(state, str) else KfServiceState(state)

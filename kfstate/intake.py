@@ -1,0 +1,274 @@
+"""The way in: documents become batches of drafts, batches become entries; one transaction per thousand entries."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+import attrs
+import msgspec
+from sqlalchemy import Connection
+
+from kfstate.clock import Clock
+from kfstate.errors import EnvelopeError, WireError
+from kfstate.machine.kinds import FROM_WECOM
+from kfstate.projections.projector import Projected
+from kfstate.recording import append_and_project
+from kfstate.sources import Document, Source, documents
+from kfstate.store import cursor as cursors
+from kfstate.store.envelope import draft_own, from_json
+from kfstate.store.facts import draft_elements
+from kfstate.store.head import read_head
+from kfstate.store.rows import Appended, Draft
+from kfstate.wire import split_page
+
+__all__ = ["CursorMove", "Problem", "Progress", "Report", "ingest"]
+
+Progress = Callable[[int], None]
+"""Told how many further entries were stored."""
+
+Writing = Callable[[], AbstractContextManager[Connection]]
+"""Opens a write transaction."""
+
+SOFTWARE = "kfstate"
+_BATCH = 1000
+_PROBLEMS = 100
+_UNKNOWN = frozenset({"unknown_event", "unknown_message"})
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_value = msgspec.json.Decoder().decode
+_ELEMENT = frozenset({"msgtype", "msgid", "send_time", "origin", "event"})
+
+
+@attrs.frozen
+class Problem:
+    """Something that was wrong with what came in: where, and why."""
+
+    source: str
+    path: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class CursorMove:
+    """How the cursor of the pulled account moves with a page: from ``expected`` to the page's ``next_cursor``.
+
+    ``epoch`` is that of the caller's claim; ``synced_until`` (microseconds) when a pull that is now complete began.
+    """
+
+    expected: str
+    epoch: int
+    synced_until: int | None = None
+
+
+@attrs.define
+class Report:
+    """What became of an ingest.
+
+    ``entries`` were read; ``appended`` are new, ``duplicates`` known; ``late`` sort before what was folded already;
+    ``unknown`` are of a kind or change_type that no rule knows; ``conflicts`` have a known msgid and other content;
+    ``unplaced`` belong to no conversation for want of ids; ``rejected`` documents are no page and no entry.
+    ``problems`` holds the first 100. ``position`` is the head of the log afterwards.
+    """
+
+    entries: int = 0
+    appended: int = 0
+    duplicates: int = 0
+    late: int = 0
+    unknown: int = 0
+    conflicts: int = 0
+    unplaced: int = 0
+    rejected: int = 0
+    problems: list[Problem] = attrs.Factory(list)
+    position: int = 0
+
+    def note(self, source: str, path: str, reason: str) -> None:
+        """Keep a problem, if there are not too many yet."""
+        if len(self.problems) < _PROBLEMS:
+            self.problems.append(Problem(source, path, reason))
+
+    def reject(self, source: str, path: str, reason: str) -> None:
+        """Count a document that is no page and no entry."""
+        self.rejected += 1
+        self.note(source, path, reason)
+
+
+@attrs.define
+class _Batch:
+    """Drafts that are appended together: those of one page, or own entries and single elements in a row."""
+
+    drafts: list[Draft] = attrs.Factory(list)
+    places: list[tuple[str, str]] = attrs.Factory(list)
+    """Source and path of each draft."""
+    page: cursors.Pull | None = None
+
+
+@attrs.frozen
+class _Intake:
+    """What stays the same through one ingest."""
+
+    report: Report
+    account: str
+    corp_id: str
+    clock: Clock
+    cursor: CursorMove | None
+
+    def batches(self, read: Iterable[Document]) -> Iterator[_Batch]:
+        """Yield a batch per page, and one for as many own entries and elements as come in a row."""
+        loose = _Batch()
+        for document in read:
+            try:
+                batch = self._batch(document)
+            except WireError as error:
+                self.report.reject(
+                    document.source, _joined(document.path, error.path), f"{error.reason}: {error.value}"
+                )
+                continue
+            if batch.page is None and self.cursor is None:
+                loose.drafts += batch.drafts
+                loose.places += batch.places
+                if len(loose.drafts) < _BATCH:
+                    continue
+                batch = _Batch()
+            if loose.drafts:
+                yield loose
+                loose = _Batch()
+            if batch.page is not None:
+                yield batch
+        if loose.drafts:
+            yield loose
+
+    def _batch(self, document: Document) -> _Batch:
+        if document.data.lstrip()[:1] == b"[":
+            elements = split_page(b'{"msg_list":' + document.data + b"}").elements
+            return self._elements(document, elements, "$")
+        names = _names(document.data)
+        if names is not None and "kind" in names:
+            own = from_json(_value(document.data))
+            draft = draft_own(own, now=self.clock.now(), corp_id=self.corp_id)
+            return _Batch([draft], [(document.source, document.path)])
+        if names is None or "msg_list" in names or "errcode" in names:
+            return self._page(document)
+        if names & _ELEMENT:
+            return self._elements(document, (document.data.strip(),), None)
+        raise WireError("$", document.data[:200].decode(errors="replace"), "neither page, nor entry, nor own entry")
+
+    def _page(self, document: Document) -> _Batch:
+        page = split_page(document.data)
+        batch = self._elements(document, page.elements, "$.msg_list")
+        moved = self.cursor
+        batch.page = cursors.Pull(
+            open_kfid=self.account,
+            pulled_at=self.clock.now(),
+            elements=len(page.elements),
+            corp_id=self.corp_id,
+            cursor_before=moved.expected if moved else "",
+            cursor_after=page.next_cursor,
+            has_more=page.has_more,
+            software=SOFTWARE,
+        )
+        return batch
+
+    def _elements(self, document: Document, elements: Sequence[bytes], base: str | None) -> _Batch:
+        drafts = draft_elements(elements, account=self.account, corp_id=self.corp_id)
+        paths = ("$" if base is None else f"{base}[{at}]" for at in range(len(drafts)))
+        return _Batch(drafts, [(document.source, _joined(document.path, path)) for path in paths])
+
+    def store(self, conn: Connection, batch: _Batch) -> tuple[Appended, Projected | None]:
+        """Append a batch with its pull, and move the cursor where one is to be moved."""
+        pull = cursors.record_pull(conn, batch.page) if batch.page is not None else None
+        stored = append_and_project(conn, batch.drafts, now=self.clock.now(), pull=pull)
+        if self.cursor is not None and batch.page is not None:
+            cursors.advance(
+                conn, self.account, expected=self.cursor.expected, new=batch.page.cursor_after,
+                epoch=self.cursor.epoch, synced_until=self.cursor.synced_until, corp_id=self.corp_id,
+            )  # fmt: skip
+        return stored
+
+
+def ingest(
+    writing: Writing,
+    source: Source | Iterable[Source],
+    *,
+    account: str,
+    cursor: CursorMove | None,
+    progress: Progress | None,
+    clock: Clock,
+    corp_id: str,
+) -> Report:
+    """Append every entry of the sources; see :meth:`kfstate.engine.Engine.ingest`."""
+    report = Report()
+    intake = _Intake(report, account, corp_id, clock, cursor)
+    for batches in _gathered(intake.batches(documents(source))):
+        try:
+            with writing() as conn:
+                stored = [intake.store(conn, batch) for batch in batches]
+        except EnvelopeError:
+            _store_alone(writing, intake, batches)
+        else:
+            for batch, (appended, projected) in zip(batches, stored, strict=True):
+                _count(report, batch, appended, projected)
+        if progress is not None:
+            progress(sum(len(batch.drafts) for batch in batches))
+    with writing() as conn:
+        report.position = read_head(conn).position
+    return report
+
+
+def _gathered(batches: Iterable[_Batch]) -> Iterator[list[_Batch]]:
+    """Put batches together until a transaction holds about a thousand entries."""
+    gathered: list[_Batch] = []
+    size = 0
+    for batch in batches:
+        if gathered and size + len(batch.drafts) > _BATCH:
+            yield gathered
+            gathered, size = [], 0
+        gathered.append(batch)
+        size += len(batch.drafts)
+    if gathered:
+        yield gathered
+
+
+def _store_alone(writing: Writing, intake: _Intake, batches: Iterable[_Batch]) -> None:
+    """Store each draft in a transaction of its own, so that one bad own entry does not stop its neighbours."""
+    for batch in batches:
+        singles = [_Batch([draft], [place]) for draft, place in zip(batch.drafts, batch.places, strict=True)]
+        for single in singles if batch.page is None else [batch]:
+            try:
+                with writing() as conn:
+                    appended, projected = intake.store(conn, single)
+            except EnvelopeError as error:
+                source, path = single.places[0]
+                intake.report.reject(source, _joined(path, error.path), f"{error.reason}: {error.value}")
+            else:
+                _count(intake.report, single, appended, projected)
+
+
+def _count(report: Report, batch: _Batch, appended: Appended, projected: Projected | None) -> None:
+    report.entries += len(batch.drafts)
+    report.appended += len(appended.rows)
+    for (source, path), result in zip(batch.places, appended.results, strict=True):
+        report.duplicates += result.duplicate
+        if result.again:
+            report.conflicts += 1
+            known = "the same deciding facts: not folded" if result.again == 1 else "other deciding facts: folded"
+            report.note(source, path, f"known msgid with other content and {known}")
+        if result.problem:
+            report.note(source, path, result.problem)
+    homeless = {stream.id for stream in appended.streams.values() if stream.kind in {"account", "unplaced"}}
+    for row in appended.rows:
+        report.unplaced += row.stream in homeless and row.kind in FROM_WECOM
+        unknown_change = row.kind == "session_status_change" and row.change_type not in {1, 2, 3, 4}
+        report.unknown += row.kind in _UNKNOWN or unknown_change
+    if projected is not None:
+        report.late += projected.late
+
+
+def _names(data: bytes) -> set[str] | None:
+    try:
+        return set(_members(data))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _joined(path: str, inner: str) -> str:
+    if inner in {"", "$"}:
+        return path
+    return inner if path in {"", "$"} else f"{path}: {inner}"

@@ -1,0 +1,219 @@
+"""From entries to rows: folds each commit of the log onto the shipped projections.
+
+The same code runs inside the append (inline), behind it (catch-up) and over the whole log (rebuild), so that the
+tables are equal whichever way they were filled.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate.machine.compiled import MACHINE, Machine
+from kfstate.machine.entry import Entry
+from kfstate.machine.fold import Step, in_seconds, left_out, steps
+from kfstate.machine.state import SessionState, pack
+from kfstate.projections import conversations
+from kfstate.projections.conversations import Conversation
+from kfstate.projections.sessions import Session, end, take
+from kfstate.projections.side import SideTables
+from kfstate.projections.steps import StepRow, current, step_row
+from kfstate.projections.tables import kf_step
+from kfstate.store.dialect import bulk_insert, query
+from kfstate.store.rows import EntryRow, Stream
+
+__all__ = ["Projected", "Projector"]
+
+_FOLDED = len(Entry._fields)
+_REWRITING = frozenset({"correction", "redecoded"})
+_PLAIN = frozenset({"moved", "stayed"})
+_UNKNOWN = frozenset({"unknown_event", "unknown_message"})
+_FINISHED = 4
+_version = attrgetter("version")
+
+
+@attrs.define
+class Projected:
+    """What folding a commit met."""
+
+    late: int = 0
+    """Entries that sort before what was folded already."""
+    unknown: int = 0
+    """Entries of which no rule knows what they mean."""
+    revised: list[int] = attrs.Factory(list)
+    """Positions of earlier entries whose step is another one now."""
+
+
+class Projector:
+    """Folds commits, in the order of the log, onto the tables behind one connection."""
+
+    def __init__(self, conn: Connection, *, machine: Machine = MACHINE, hold: int = 50_000) -> None:
+        """Write through ``conn``; keep at most about ``hold`` conversations in memory."""
+        self._conn = conn
+        self._machine = machine
+        self._hold = hold
+        self._held: dict[int, Conversation] = {}
+        self._dirty: dict[int, Conversation] = {}
+        self._steps: list[StepRow] = []
+        self._side = SideTables(conn)
+        self._looked_at = self._side.kinds
+
+    def commit(self, rows: Sequence[EntryRow], streams: Mapping[int, Stream]) -> Projected:
+        """Fold the entries of one commit. ``streams`` has every stream of them."""
+        met = Projected()
+        grouped: dict[int, list[EntryRow]] = {}
+        for row in rows:
+            stream = streams[row.stream]
+            if stream.kind == "conversation":
+                grouped.setdefault(row.stream, []).append(row)
+            elif row.kind in _UNKNOWN:
+                met.unknown += 1
+                self._side.anomaly(row, "unknown")
+            if row.again:
+                self._side.anomaly(row, "conflicting_msgid")
+            if row.again != 1 and (row.as_kind or row.kind) in self._looked_at:
+                self._side.take(row, stream)
+        self._load(grouped, streams)
+        known_from = rows[-1].position
+        for number, group in grouped.items():
+            self._fold(self._held[number], group, known_from, met)
+        if len(self._held) > self._hold:
+            self.flush()
+            self._held.clear()
+        return met
+
+    def flush(self) -> None:
+        """Write everything that is still in memory."""
+        bulk_insert(self._conn, kf_step, self._steps)
+        self._steps.clear()
+        for held in self._dirty.values():
+            self._side.serving(held.open_kfid, held.served, held.serving)
+            held.served = held.serving
+        conversations.write(self._conn, self._dirty.values())
+        self._dirty.clear()
+        self._side.flush()
+
+    def _load(self, grouped: Mapping[int, Sequence[EntryRow]], streams: Mapping[int, Stream]) -> None:
+        absent = [number for number in grouped if number not in self._held]
+        known = [number for number in absent if grouped[number][0].version > 1]
+        self._held.update((held.stream, held) for held in conversations.load(self._conn, known))
+        for number in absent:
+            if number not in self._held:
+                self._held[number] = conversations.new(streams[number])
+
+    def _fold(self, held: Conversation, group: Sequence[EntryRow], known_from: int, met: Projected) -> None:
+        entries = [Entry._make(row[:_FOLDED]) for row in group]
+        folded_until = held.state.second
+        earliest = min(entry.sort_second for entry in entries)
+        rewriting = any(entry.kind in _REWRITING for entry in entries)
+        self._dirty[held.stream] = held
+        for row in group:
+            if row.kind == "reject_customer_msg_switch_change" and row.again != 1:
+                _reject(held, row)
+        if earliest <= folded_until or rewriting:
+            met.late += sum(entry.sort_second < folded_until for entry in entries)
+            self._refold(held, entries, earliest, known_from, met)
+            return
+        for second in in_seconds(entries) if len(entries) > 1 else (entries,):
+            for place, step in enumerate(self._second(held, second, {})):
+                self._note(step_row(step, place, known_from), step, met)
+
+    def _note(self, row: StepRow, step: Step, met: Projected) -> None:
+        self._steps.append(row)
+        outcome = step.row.outcome
+        if outcome not in _PLAIN:
+            met.unknown += outcome == "unknown"
+            self._side.step(step.entry.position, outcome, step.entry.stream, step.entry.sort_second)
+
+    def _second(self, held: Conversation, group: Sequence[Entry], skip: Mapping[int, str]) -> list[Step]:
+        """Fold one second, and let its steps add to the sessions they belong to."""
+        state = held.state
+        could_open = state.service_state == _FINISHED or (
+            state.expires_at is not None and group[0].sort_second >= state.expires_at
+        )
+        before = pack(state) if could_open else None
+        queued_since = state.queued_since
+        folded = steps(self._machine, state, group, skip)
+        for place, step in enumerate(folded):
+            number = step.session
+            session = held.session
+            if session is None or session.number != number:
+                if session is not None and session.ended is None and step.expired_at is not None:
+                    end(session, held.segment, step.expired_at, "expiry", queued_since)
+                session = self._open(held, step, None if place else before) if number else None
+            if session is not None:
+                segment = take(session, held.segment, step, queued_since)
+                if segment is not held.segment:
+                    if held.segment is not None:
+                        held.closed.append(held.segment)
+                    held.segment = segment
+            queued_since = step.queued_since
+        return folded
+
+    def _open(self, held: Conversation, step: Step, before: tuple[object, ...] | None) -> Session | None:
+        state = step.state
+        if state.session_id is None or state.opened is None or state.opened_by is None:
+            return None
+        if held.session is not None:
+            held.closed.append(held.session)
+        if held.segment is not None:
+            held.closed.append(held.segment)
+            held.segment = None
+        base = None if before is None else conversations.packed(SessionState(*before))  # type: ignore[arg-type]
+        held.session = Session(
+            held.stream, state.session, state.session_id, state.opened, state.opened_by, state.reopens, base=base
+        )
+        return held.session
+
+    def _refold(
+        self, held: Conversation, entries: Sequence[Entry], earliest: int, known_from: int, met: Projected
+    ) -> None:
+        """Fold a conversation again from the last session that opened before the earliest entry or target."""
+        self.flush()
+        second = min([earliest, *self._targets(held.stream, entries)])
+        number, start, state = conversations.checkpoint(self._conn, held.stream, second)
+        stored = current(self._conn, held.stream, start, known_from)
+        conversations.forget_sessions(self._conn, held.stream, number)
+        held.state, held.session, held.segment = state, None, None
+        skip = left_out(self._rewriting(held.stream, known_from))
+        new = {entry.position for entry in entries}
+        self._dirty[held.stream] = held
+        for group in in_seconds(self._entries(held.stream, start, known_from)):
+            for place, step in enumerate(self._second(held, group, skip)):
+                row = step_row(step, place, known_from)
+                was = stored.get(row[0])
+                if was is None:
+                    self._note(row, step, met)
+                elif was[2:] != row[2:]:
+                    self._side.forget_steps([row[0]])
+                    met.revised.append(row[0])
+                    self._note(row, step, met)
+        met.revised[:] = [position for position in met.revised if position not in new]
+
+    def _targets(self, stream: int, entries: Iterable[Entry]) -> list[int]:
+        seconds = []
+        for entry in entries:
+            if entry.kind in _REWRITING and entry.target is not None:
+                sql = "SELECT sort_second FROM kf_entry WHERE position = ? AND stream = ?"
+                seconds += [row[0] for row in query(self._conn, sql, (entry.target, stream))]
+        return seconds
+
+    def _rewriting(self, stream: int, position: int) -> list[Entry]:
+        return self._read(
+            "stream = ? AND position <= ? AND kind IN ('correction', 'redecoded') AND target IS NOT NULL",
+            (stream, position),
+        )
+
+    def _entries(self, stream: int, second: int, position: int) -> list[Entry]:
+        return self._read("stream = ? AND sort_second >= ? AND position <= ?", (stream, second, position))
+
+    def _read(self, where: str, values: tuple[int, ...]) -> list[Entry]:
+        columns = ", ".join(Entry._fields)
+        return [Entry._make(row) for row in query(self._conn, f"SELECT {columns} FROM kf_entry WHERE {where}", values)]
+
+
+def _reject(held: Conversation, row: EntryRow) -> None:
+    _, second, tie = held.rejected
+    if second is None or tie is None or (row.sort_second, row.tie) >= (second, tie):
+        held.rejected = (row.reject_switch, row.sort_second, row.tie)

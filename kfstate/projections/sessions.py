@@ -1,0 +1,161 @@
+"""Sessions and segments: what steps add up to while one episode, or one servicer's span in it, lasts."""
+
+from operator import attrgetter
+
+import attrs
+
+from kfstate.machine.entry import Entry
+from kfstate.machine.fold import Step
+
+__all__ = ["Segment", "Session", "end", "pack_segment", "pack_session", "take"]
+
+_FINISHED, _MANUAL, _QUEUE = 4, 3, 2
+_ENDED_BY = {
+    "session_status_change": "servicer",
+    "state_changed": "api",
+    "state_change_refused": "refusal",
+    "message_refused": "refusal",
+    "state_reading": "reading",
+    "correction": "correction",
+}
+
+
+@attrs.define
+class Session:
+    """One row of ``kf_session``, in the order of its columns."""
+
+    stream: int
+    number: int
+    session_id: int
+    opened: int
+    opened_by: str
+    reopens: int | None
+    first_reply: int | None = None
+    queued: int | None = None
+    queue_seconds: int = 0
+    abandoned: int = 0
+    taken: int | None = None
+    ended: int | None = None
+    ended_by: str | None = None
+    servicer: int | None = None
+    segments: int = 0
+    transfers: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    sends: int = 0
+    last_message: int | None = None
+    last_message_by: str | None = None
+    repairs: int = 0
+    base: bytes | None = None
+
+
+@attrs.define
+class Segment:
+    """One row of ``kf_segment``, in the order of its columns."""
+
+    stream: int
+    session: int
+    number: int
+    servicer: int | None
+    taken_by: str
+    began: int
+    ended: int | None = None
+    ended_by: str | None = None
+    first_customer_message: int | None = None
+    first_reply: int | None = None
+    messages_in: int = 0
+    messages_out: int = 0
+
+
+pack_session = attrgetter(*(field.name for field in attrs.fields(Session)))
+pack_segment = attrgetter(*(field.name for field in attrs.fields(Segment)))
+
+
+def take(session: Session, segment: Segment | None, step: Step, queued_before: int | None) -> Segment | None:
+    """Add a step that belongs to this session, and return the segment that is the last one then.
+
+    ``queued_before`` is the second since which the conversation was queued before the step.
+    """
+    entry, row, folded = step.entry, step.row, step.folded
+    after = folded[0]
+    kind = entry.as_kind or entry.kind
+    if step.expired_at is not None and session.ended is None:
+        end(session, segment, step.expired_at, "expiry", queued_before)
+    if row.dest is not None or row.effect is not None or row.outcome == "confirmed":
+        segment = _change(session, segment, step, kind, queued_before)
+    if row.outcome == "repaired":
+        session.repairs += 1
+    message = _MESSAGES.get(kind)
+    if message is not None and row.outcome != "ignored":
+        message(session, segment if after == _MANUAL or kind == "servicer_message" else None, entry)
+    return segment
+
+
+def _from_customer(session: Session, segment: Segment | None, entry: Entry) -> None:
+    session.messages_in += 1
+    session.last_message, session.last_message_by = entry.sort_second, "customer"
+    if segment is not None:
+        segment.messages_in += 1
+        if segment.first_customer_message is None:
+            segment.first_customer_message = entry.sort_second
+
+
+def _from_servicer(session: Session, segment: Segment | None, entry: Entry) -> None:
+    session.messages_out += 1
+    session.last_message, session.last_message_by = entry.sort_second, "servicer"
+    if segment is not None and entry.servicer_to in {None, segment.servicer}:
+        segment.messages_out += 1
+        if segment.first_reply is None:
+            segment.first_reply = entry.sort_second
+
+
+def _from_us(session: Session, _segment: Segment | None, entry: Entry) -> None:
+    session.sends += 1
+    session.last_message, session.last_message_by = entry.sort_second, "api"
+    if session.first_reply is None:
+        session.first_reply = entry.sort_second
+
+
+_MESSAGES = {"customer_message": _from_customer, "servicer_message": _from_servicer, "message_sent": _from_us}
+
+
+def _change(
+    session: Session, segment: Segment | None, step: Step, kind: str, queued_before: int | None
+) -> Segment | None:
+    second, before = step.entry.sort_second, step.before
+    after, servicer = step.folded[0], step.folded[1]
+    ended_by = _ENDED_BY.get(kind, kind)
+    if step.row.effect == "restore":
+        session.ended, session.ended_by, session.abandoned = None, None, 0
+        if segment is not None and segment.ended_by == "expiry":
+            segment.ended, segment.ended_by = None, None
+    if after == _FINISHED:
+        if session.ended is None or session.ended_by == "expiry":
+            end(session, segment, second, ended_by, queued_before if before == _QUEUE else None)
+            session.abandoned = int(before == _QUEUE or (before == _FINISHED and session.abandoned))
+        return segment
+    if before == _QUEUE != after and queued_before is not None:
+        session.queue_seconds += second - queued_before
+    if after == _QUEUE and session.queued is None:
+        session.queued = second
+    running = segment is not None and segment.ended is None
+    if segment is not None and running and (after != _MANUAL or segment.servicer != servicer):
+        segment.ended, segment.ended_by = second, step.row.name
+        running = False
+    if after == _MANUAL and not running:
+        session.transfers += before == _MANUAL
+        session.segments += 1
+        session.taken = second if session.taken is None else session.taken
+        session.servicer = servicer  # type: ignore[assignment]  # in the log servicers are ids
+        segment = Segment(session.stream, session.number, session.segments, session.servicer, step.row.name, second)
+    return segment
+
+
+def end(session: Session, segment: Segment | None, second: int, how: str, queued_before: int | None) -> None:
+    """Close a session and its segment; ``queued_before`` is since when it was queued until then."""
+    session.ended, session.ended_by = second, how
+    if queued_before is not None:
+        session.queue_seconds += second - queued_before
+        session.abandoned = 1
+    if segment is not None and (segment.ended is None or segment.ended_by == "expiry"):
+        segment.ended, segment.ended_by = second, how

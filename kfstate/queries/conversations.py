@@ -1,0 +1,206 @@
+"""Conversations now: one by its ids, many by what they are, the queue, the load of servicers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate.machine import MACHINE, SessionState, state_at
+from kfstate.queries.views import ConversationView, LoadView, QueueView, SendWindow, at_second, at_time
+from kfstate.service_state import KfServiceState
+from kfstate.store.dialect import query
+
+__all__ = ["Filter", "conversation", "conversations", "count", "folded", "load", "queue"]
+
+_STATE = [field.name for field in attrs.fields(SessionState)]
+_COLUMNS = (
+    f"c.open_kfid, n.value, sv.value, pv.value, a.sends_recorded, u.synced_until, a.gap_until, "
+    f"{', '.join('c.' + name for name in _STATE)}"
+)
+_JOINS = (
+    "JOIN kf_name n ON n.id = c.customer "
+    "LEFT JOIN kf_name sv ON sv.id = c.servicer "
+    "LEFT JOIN kf_name pv ON pv.id = c.previous_servicer "
+    "LEFT JOIN kf_account a ON a.open_kfid = c.open_kfid "
+    "LEFT JOIN kf_cursor u ON u.corp_id = n.corp_id AND u.open_kfid = c.open_kfid "
+)
+_ONE = (
+    f"SELECT {_COLUMNS} FROM kf_name n JOIN kf_stream s ON s.corp_id = n.corp_id AND s.kind = 'conversation' "
+    "AND s.open_kfid = ? AND s.customer = n.id AND s.servicer = 0 JOIN kf_conversation c ON c.stream = s.id "
+    + _JOINS.partition("c.customer ")[2]
+    + "WHERE n.corp_id = ? AND n.kind = 'customer' AND n.folded = ?"
+)
+_FINISHED, _QUEUE, _MANUAL = 4, 2, 3
+_WINDOW = 48 * 3600
+_PAGE = 1000
+_UNLIMITED = 1 << 62
+
+
+@attrs.frozen(kw_only=True)
+class Filter:
+    """Which conversations: every field that is set must hold. ``now`` in seconds; None: as of each last entry."""
+
+    state: KfServiceState | None = None
+    account: str | None = None
+    servicer: str | None = None
+    doubt: str | None = None
+    """One of the doubts, or ``any``."""
+    now: int | None = None
+
+    def where(self) -> tuple[str, list[Any]]:
+        """Return the condition in SQL, and its values."""
+        parts: list[str] = []
+        values: list[Any] = []
+
+        def hold(part: str, *found: Any) -> None:
+            parts.append(f"({part})")
+            values.extend(found)
+
+        expired = () if self.now is None else (self.now,)
+        running = "1 = 1" if self.now is None else "c.expires_at IS NULL OR c.expires_at > ?"
+        if self.state == _FINISHED:
+            hold(f"c.service_state = {_FINISHED} OR NOT ({running})", *expired)
+        elif self.state is not None:
+            hold(f"c.service_state = ? AND ({running})", int(self.state), *expired)
+        if self.account is not None:
+            hold("c.open_kfid = ?", self.account)
+        if self.servicer is not None:
+            hold(f"c.service_state = {_MANUAL} AND sv.folded = ? AND ({running})", self.servicer.casefold(), *expired)
+        if self.doubt is not None:
+            sign = "<>" if self.doubt == "any" else "="
+            doubted = "none" if self.doubt == "any" else self.doubt
+            case, times = _doubt(self.now)
+            hold(f"{case} {sign} ?", *times, doubted)
+        return " AND ".join(["1 = 1", *parts]), values
+
+
+def _doubt(now: int | None) -> tuple[str, tuple[int, ...]]:
+    """Return the doubt as of ``now`` as an SQL expression: the same as :func:`_view` works out."""
+    gap = "a.gap_until > COALESCE(c.decided, 0)"
+    if now is None:
+        return f"CASE WHEN c.doubt <> 'none' THEN c.doubt WHEN {gap} THEN 'history_gap' ELSE 'none' END", ()
+    case = (
+        "CASE WHEN c.expires_at <= ? THEN 'expiry_presumed' WHEN c.doubt <> 'none' THEN c.doubt "
+        f"WHEN c.doubtful_from <= ? THEN 'over_48h' WHEN {gap} THEN 'history_gap' ELSE 'none' END"
+    )
+    return case, (now, now)
+
+
+def conversation(
+    conn: Connection, open_kfid: str, external_userid: str, *, corp_id: str, now: int | None
+) -> ConversationView | None:
+    """Return one conversation as of ``now`` (seconds), or as of its last entry; None where the log has none."""
+    rows = query(conn, _ONE, (open_kfid, corp_id, external_userid))
+    return _view(rows[0], now) if rows else None
+
+
+def folded(conn: Connection, open_kfid: str, external_userid: str, *, corp_id: str) -> SessionState | None:
+    """Return the folded state of a conversation, with the servicer's name; None where the log has none."""
+    rows = query(conn, _ONE, (open_kfid, corp_id, external_userid))
+    return attrs.evolve(SessionState(*rows[0][7:]), servicer=rows[0][2]) if rows else None
+
+
+def conversations(
+    conn: Connection, wanted: Filter, *, corp_id: str, after: tuple[str, str] | None = None, limit: int | None = None
+) -> Iterator[ConversationView]:
+    """Yield conversations by ``external_userid`` and ``open_kfid``, from the pair ``after`` on; erased ones last."""
+    condition, values = wanted.where()
+    named = f"SELECT {_COLUMNS} FROM kf_conversation c {_JOINS}WHERE n.corp_id = ? AND {condition} AND "
+    left = _UNLIMITED if limit is None else limit
+    while left > 0:
+        start = after or ("", "")
+        sql = f"{named} (n.folded, c.open_kfid) > (?, ?) ORDER BY n.folded, c.open_kfid LIMIT ?"
+        rows = query(conn, sql, (corp_id, *values, *start, min(left, _PAGE)))
+        for row in rows:
+            yield _view(row, wanted.now)
+        left -= len(rows)
+        if len(rows) < _PAGE:
+            break
+        after = rows[-1][1], rows[-1][0]
+    for row in query(conn, f"{named} n.folded IS NULL ORDER BY c.stream LIMIT ?", (corp_id, *values, max(left, 0))):
+        yield _view(row, wanted.now)
+
+
+def count(conn: Connection, wanted: Filter, *, corp_id: str) -> int:
+    """Return how many conversations there are."""
+    condition, values = wanted.where()
+    sql = f"SELECT COUNT(*) FROM kf_conversation c {_JOINS}WHERE n.corp_id = ? AND {condition}"
+    total: int = query(conn, sql, (corp_id, *values))[0][0]
+    return total
+
+
+def queue(conn: Connection, *, account: str | None, corp_id: str, now: int) -> list[QueueView]:
+    """Return who waits in the pool, longest first."""
+    waiting = conversations(conn, Filter(state=KfServiceState.QUEUE, account=account, now=now), corp_id=corp_id)
+    views = [
+        QueueView(
+            open_kfid=view.open_kfid,
+            external_userid=view.external_userid,
+            session=view.session,
+            queued_since=view.queued_since,
+            waiting_seconds=now - int(view.queued_since.timestamp()) if view.queued_since else 0,
+            last_customer_message_at=view.last_customer_message_at,
+            doubt=view.doubt,
+        )
+        for view in waiting
+    ]
+    return sorted(views, key=lambda view: -view.waiting_seconds)
+
+
+def load(conn: Connection, *, account: str | None, corp_id: str, now: int) -> list[LoadView]:
+    """Return every servicer that an account has shown, with the sessions that run now."""
+    rows = query(
+        conn,
+        "SELECT v.open_kfid, n.value, v.receiving, v.stop_type, (SELECT COUNT(*) FROM kf_conversation c "
+        "WHERE c.open_kfid = v.open_kfid AND c.servicer = v.servicer AND c.service_state = 3 "
+        "AND (c.expires_at IS NULL OR c.expires_at > ?)) FROM kf_servicer v JOIN kf_name n ON n.id = v.servicer "
+        "WHERE n.corp_id = ? AND (? IS NULL OR v.open_kfid = ?) ORDER BY v.open_kfid, n.folded",
+        (now, corp_id, account, account),
+    )
+    return [
+        LoadView(open_kfid, name, None if receiving is None else bool(receiving), stop_type, sessions)
+        for open_kfid, name, receiving, stop_type, sessions in rows
+    ]
+
+
+def _view(row: tuple[Any, ...], now: int | None) -> ConversationView:
+    open_kfid, external_userid, servicer, previous, sends_recorded, synced_until, gap_until = row[:7]
+    state = folded = SessionState(*row[7:])
+    if now is not None:
+        state = state_at(folded, now)
+    if state.servicer is None and folded.servicer is not None:
+        previous = servicer
+    doubt = state.doubt
+    if doubt == "none" and gap_until is not None and gap_until > (state.decided or 0):
+        doubt = "history_gap"
+    service_state = KfServiceState(state.service_state)
+    return ConversationView(
+        open_kfid=open_kfid,
+        external_userid=external_userid,
+        service_state=service_state,
+        state=service_state.word,
+        servicer_userid=servicer if service_state == _MANUAL else None,
+        previous_servicer_userid=previous,
+        session=state.session,
+        session_id=state.session_id,
+        opened_by=state.opened_by,
+        since=at_second(state.since),
+        queued_since=at_second(state.queued_since),
+        evidence=state.evidence,
+        doubt=doubt,
+        position=state.position,
+        last_customer_message_at=at_second(state.last_customer_message),
+        expires_at=at_second(state.expires_at),
+        synced_until=at_time(synced_until),
+        machine=MACHINE.spec.version,
+        send_window=_window(state, now, recorded=bool(sends_recorded)),
+    )
+
+
+def _window(state: SessionState, now: int | None, *, recorded: bool) -> SendWindow:
+    limit = MACHINE.clockwork.send_limit
+    until = None if state.last_customer_message is None else state.last_customer_message + _WINDOW
+    closed = until is None or (now is not None and now >= until)
+    left = None if not recorded else 0 if closed else max(0, limit - state.sends)
+    return SendWindow(state.sends, left, at_second(until))

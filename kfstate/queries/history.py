@@ -1,0 +1,167 @@
+"""How a conversation came to its state: its steps, the deciding entry, and the log itself."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection
+
+from kfstate.machine import MACHINE, Entry, Row, Step
+from kfstate.queries.views import EntryView, Explanation, StepView, Transition, at_second, at_time
+from kfstate.service_state import KfServiceState
+from kfstate.store.dialect import query
+from kfstate.store.read import names_by_id, payloads, rows_after, rows_at, streams_by_id
+from kfstate.store.rows import EntryRow
+
+__all__ = ["events", "explain", "history"]
+
+_STEPS = (
+    "SELECT e.position, e.kind, e.sort_second, e.occurred_at, e.recorded_at, e.servicer_from, e.servicer_to, "
+    "e.errcode, e.as_kind, s.transition, s.outcome, s.before_state, s.after_state, s.servicer_before, "
+    "s.servicer_after, s.session, s.evidence, s.doubt, s.missing, s.expired_at FROM kf_entry e JOIN kf_step s ON s.position = e.position "
+    "AND s.known_from = (SELECT MAX(x.known_from) FROM kf_step x WHERE x.position = e.position) WHERE {} "
+    "ORDER BY e.sort_second, s.place"
+)
+_FINISHED = KfServiceState.FINISHED
+
+
+def history(conn: Connection, stream: int) -> list[StepView]:
+    """Return the current steps of a conversation in the order of the fold, presumed expiries between them."""
+    rows = query(conn, _STEPS.format("e.stream = ?"), (stream,))
+    names = _names(conn, (name for row in rows for name in (*row[5:7], *row[13:15])))
+    views: list[StepView] = []
+    for row in rows:
+        if row[19] is not None:
+            views.append(_expiry(row[19], views[-1] if views else None))
+        views.append(_step(row, names))
+    return views
+
+
+def explain(conn: Connection, position: int | None, doubt: str, *, expired: bool) -> Explanation:
+    """Return the deciding entry of a conversation, and what it did.
+
+    ``expired``: the state is a presumed expiry, which no entry decided; then the entry is the one that decided before.
+    """
+    if position is None:
+        return Explanation(None, None, (), "no entry has decided the state yet", doubt)
+    entry = next(_entries(conn, rows_at(conn, [position]).values()))
+    (row,) = query(conn, _STEPS.format("e.position = ?"), (position,))
+    step = _restored(row, _names(conn, (*row[5:7], *row[13:15])))
+    reason = step.says
+    taken = step.row
+    if expired:
+        taken = MACHINE.rows["expired"]
+        reason = f"{taken.says}; before that: {reason}"
+    transition = Transition(
+        taken.name,
+        taken.trigger,
+        KfServiceState(row[12] if expired else row[11]).word,
+        _FINISHED.word if expired else KfServiceState(row[12]).word,
+        taken.guard,
+        taken.outcome,
+    )
+    missing = () if expired else tuple(KfServiceState(state).word for state in step.missing)
+    return Explanation(entry, transition, missing, reason, doubt)
+
+
+def events(conn: Connection, *, after: int = 0, limit: int = 1000) -> Iterator[EntryView]:
+    """Yield entries of the log, in order of position, from after a position on; at most ``limit``."""
+    while limit > 0 and (rows := rows_after(conn, after, limit=min(limit, 1000))):
+        yield from _entries(conn, rows)
+        after, limit = rows[-1].position, limit - len(rows)
+
+
+def _entries(conn: Connection, rows: Iterable[EntryRow]) -> Iterator[EntryView]:
+    rows = list(rows)
+    streams = streams_by_id(conn, (row.stream for row in rows))
+    people = [name for stream in streams.values() for name in (stream.customer, stream.servicer)]
+    names = _names(conn, [*people, *(row.servicer_to for row in rows)])
+    bodies = payloads(conn, (row.position for row in rows))
+    for row in rows:
+        stream = streams[row.stream]
+        yield EntryView(
+            position=row.position,
+            kind=row.kind,
+            stream=stream.kind,
+            open_kfid=stream.open_kfid,
+            external_userid=names.get(stream.customer),
+            servicer_userid=names.get(row.servicer_to or stream.servicer),
+            version=row.version,
+            occurred_at=at_time(row.occurred_at),
+            recorded_at=at_time(row.recorded_at),
+            actor=row.actor,
+            again=row.again,
+            cause=row.cause,
+            target=row.target,
+            payload=_payload(bodies.get(row.position)),
+            chain=row.chain.hex(),
+        )
+
+
+def _payload(body: bytes | None) -> Any:
+    if body is None:
+        return None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="backslashreplace")
+
+
+def _names(conn: Connection, ids: Iterable[int | None]) -> dict[int | None, str | None]:
+    return dict(names_by_id(conn, {id_ for id_ in ids if id_}).items())
+
+
+def _restored(row: tuple[Any, ...], names: dict[int | None, str | None]) -> Step:
+    """Rebuild the step, with names in place of ids, so that its sentence can be said."""
+    entry = Entry(
+        position=row[0],
+        kind=row[1],
+        sort_second=row[2],
+        servicer_from=names.get(row[5]),
+        servicer_to=names.get(row[6]),
+        errcode=row[7],
+        as_kind=row[8],
+    )
+    taken = MACHINE.rows.get(row[9]) or Row(row[9], row[1], (), row[10], "a row of another machine")
+    missing = tuple(int(state) for state in row[18].split(",") if state)
+    return Step(entry, taken, row[11], names.get(row[13]), (row[12], names.get(row[14])), missing, row[19])
+
+
+def _step(row: tuple[Any, ...], names: dict[int | None, str | None]) -> StepView:
+    step = _restored(row, names)
+    reason = step.reason
+    if step.missing and reason:
+        reason += f" (not seen: {', '.join(KfServiceState(state).word for state in step.missing)})"
+    return StepView(
+        position=row[0],
+        kind=row[1],
+        occurred_at=at_time(row[3]),
+        recorded_at=at_time(row[4]),
+        outcome=row[10],
+        before=KfServiceState(row[11]).word,
+        after=KfServiceState(row[12]).word,
+        servicer_before=names.get(row[13]),
+        servicer_after=names.get(row[14]),
+        session=row[15],
+        reason=reason,
+        evidence=row[16],
+        doubt=row[17],
+    )
+
+
+def _expiry(second: int, before: StepView | None) -> StepView:
+    return StepView(
+        position=None,
+        kind="expiry",
+        occurred_at=at_second(second),
+        recorded_at=None,
+        outcome="moved",
+        before=before.after if before else _FINISHED.word,
+        after=_FINISHED.word,
+        servicer_before=before.servicer_after if before else None,
+        servicer_after=None,
+        session=before.session if before else 0,
+        reason=MACHINE.rows["expired"].says,
+        evidence="timer",
+        doubt="expiry_presumed",
+    )

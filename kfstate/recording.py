@@ -1,0 +1,98 @@
+"""Appending and folding in one transaction, and the own entries that the engine itself makes."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from kfstate.clock import SECOND
+from kfstate.machine import MACHINE
+from kfstate.projections import live
+from kfstate.projections.projector import Projected
+from kfstate.store.append import append
+from kfstate.store.dialect import bulk_insert, query
+from kfstate.store.envelope import OwnEntry, draft_own
+from kfstate.store.head import read_head
+from kfstate.store.read import find_stream
+from kfstate.store.rows import Appended, Draft, Expected, Result, StreamKey
+from kfstate.store.tables import kf_machine
+
+__all__ = ["ACTOR", "activate", "active_machine", "append_and_project", "expire_due", "record"]
+
+ACTOR = "kfstate"
+"""Who made the entries that the engine records by itself."""
+
+_AT_ONCE = 1000
+
+
+def append_and_project(
+    conn: Connection,
+    drafts: Sequence[Draft],
+    *,
+    now: int,
+    pull: int | None = None,
+    expected: dict[StreamKey, Expected] | None = None,
+) -> tuple[Appended, Projected | None]:
+    """Append drafts and fold what is new of them; the projections' part is None where they are behind."""
+    appended = append(conn, drafts, now=now, pull=pull, expected=expected)
+    return appended, live.project(conn, appended, head_before=appended.head.position - len(appended.rows))
+
+
+def record(
+    conn: Connection, entries: Sequence[OwnEntry], *, now: int, corp_id: str, expected: Expected = "any"
+) -> list[Result]:
+    """Append own entries, and say what became of each; ``expected`` holds for the stream of every one."""
+    drafts = [draft_own(entry, now=now, corp_id=corp_id) for entry in entries]
+    wanted = {draft.stream: expected for draft in drafts}
+    appended, _ = append_and_project(conn, drafts, now=now, expected=wanted)
+    return appended.results
+
+
+def expire_due(conn: Connection, second: int, *, now: int, corp_id: str) -> int:
+    """Record ``session_expired`` for at most 1,000 sessions that are due by ``second``; return how many."""
+    due = query(
+        conn,
+        "SELECT c.open_kfid, n.value, c.session_id, c.expires_at FROM kf_conversation c "
+        "JOIN kf_name n ON n.id = c.customer WHERE c.expires_at <= ? AND n.corp_id = ? AND n.value IS NOT NULL "
+        "ORDER BY c.expires_at, c.stream LIMIT ?",
+        (second, corp_id, _AT_ONCE),
+    )
+    entries = [
+        OwnEntry(
+            kind="session_expired",
+            actor=ACTOR,
+            open_kfid=open_kfid,
+            external_userid=external_userid,
+            occurred_at=expires_at * SECOND,
+            target=session_id,
+            key=f"session_expired/{session_id}/{expires_at}",
+        )
+        for open_kfid, external_userid, session_id, expires_at in due
+    ]
+    return sum(not result.duplicate for result in record(conn, entries, now=now, corp_id=corp_id)) if entries else 0
+
+
+def active_machine(conn: Connection, corp_id: str) -> str | None:
+    """Return the fingerprint of the machine that the log says is live; None before the first."""
+    stream = find_stream(conn, StreamKey(corp_id, "log"))
+    if stream is None:
+        return None
+    found = query(conn, "SELECT ref FROM kf_entry WHERE stream = ? ORDER BY version DESC LIMIT 1", (stream.id,))
+    return str(found[0][0]) if found else None
+
+
+def activate(conn: Connection, definition: dict[str, Any], *, now: int, corp_id: str) -> None:
+    """Record that the machine of this release is live from here on, and keep its definition."""
+    if active_machine(conn, corp_id) == MACHINE.fingerprint:
+        return
+    if not query(conn, "SELECT 1 FROM kf_machine WHERE fingerprint = ?", (MACHINE.fingerprint,)):
+        text = json.dumps(definition, sort_keys=True)
+        bulk_insert(conn, kf_machine, [(MACHINE.fingerprint, MACHINE.spec.version, text, now)])
+    entry = OwnEntry(
+        kind="machine_activated",
+        actor=ACTOR,
+        fingerprint=MACHINE.fingerprint,
+        key=f"machine_activated/{read_head(conn).position}",
+    )
+    record(conn, [entry], now=now, corp_id=corp_id)

@@ -1,0 +1,1 @@
+"""Alembic's migrations; shipped in the wheel as ``kfstate/migrations``."""

@@ -1,0 +1,1 @@
+"""One file per revision, in a line; a released revision is never changed."""
