@@ -12,6 +12,7 @@
         ├── VersionConflictError    a stream is not at the version that the caller expected
         ├── CursorConflictError     somebody else moved the cursor
         ├── LockTimeoutError        another writer holds the head of the log
+        ├── TransactionError        the caller's transaction cannot take an append
         ├── SchemaError             the database is older, newer, or not whole
         └── CorruptLogError         the chain does not verify
 
@@ -30,6 +31,7 @@ __all__ = [
     "SchemaError",
     "StoreError",
     "StrictOutcomeError",
+    "TransactionError",
     "UnknownConversationError",
     "VersionConflictError",
     "WireError",
@@ -120,6 +122,14 @@ class LockTimeoutError(StoreError):
 
     waited: float
     blocker: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class TransactionError(StoreError):
+    """The caller's transaction cannot take an append."""
+
+    found: str
+    needed: str
 
 
 @attrs.define(slots=False, str=False, eq=False)

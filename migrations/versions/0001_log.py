@@ -282,7 +282,7 @@ def upgrade() -> None:
     )
     if op.get_context().dialect.name == "sqlite":
         for trigger in SQLITE_TRIGGERS:
-            op.execute(sa.DDL(trigger.replace("%", "%%")))
+            op.execute(trigger)
 
 
 def downgrade() -> None:

@@ -1,0 +1,191 @@
+"""The tables of the log, on the one ``metadata`` that projections add theirs to.
+
+Columns of ``kf_entry`` cannot be added to history later. No foreign keys: a cascade would change the log.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from kfstate.store.dialect import BigKey, Body, Digest, Id, Salt
+
+__all__ = [
+    "kf_archive_mark",
+    "kf_cursor",
+    "kf_entry",
+    "kf_identity",
+    "kf_log_head",
+    "kf_machine",
+    "kf_name",
+    "kf_payload",
+    "kf_projection",
+    "kf_pull",
+    "kf_stream",
+    "metadata",
+]
+
+metadata = MetaData()
+
+kf_log_head = Table(
+    "kf_log_head",
+    metadata,
+    Column("log_id", Salt, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    comment="One row: locked by whoever appends, never changed.",
+)
+
+kf_entry = Table(
+    "kf_entry",
+    metadata,
+    Column("position", BigKey, primary_key=True, autoincrement=False),
+    Column("stream", BigInteger, nullable=False),
+    Column("kind", Id(40), nullable=False),
+    Column("sort_second", BigInteger, nullable=False),
+    Column("tie", BigInteger, nullable=False),
+    Column("change_type", Integer),
+    Column("service_state", Integer),
+    Column("servicer_from", BigInteger),
+    Column("servicer_to", BigInteger),
+    Column("errcode", BigInteger),
+    Column("menu_click", SmallInteger),
+    Column("via", Id(64)),
+    Column("counts", SmallInteger),
+    Column("again", SmallInteger, nullable=False),
+    Column("target", BigInteger),
+    Column("as_kind", Id(40)),
+    Column("version", BigInteger, nullable=False),
+    Column("form", SmallInteger, nullable=False),
+    Column("kind_version", SmallInteger, nullable=False),
+    Column("occurred_at", BigInteger),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("origin", SmallInteger),
+    Column("msgtype", Id(64)),
+    Column("ref", Id(128), nullable=False),
+    Column("fail_type", Integer),
+    Column("reject_switch", SmallInteger),
+    Column("receiving", SmallInteger),
+    Column("stop_type", Integer),
+    Column("code", Id(512), nullable=False),
+    Column("code_kind", Id(40)),
+    Column("manage_privilege", SmallInteger),
+    Column("from_at", BigInteger),
+    Column("actor", Id(512), nullable=False),
+    Column("cause", BigInteger),
+    Column("pull", BigInteger),
+    Column("ordinal", Integer),
+    Column("commitment", Digest, nullable=False),
+    Column("leaf", Digest, nullable=False),
+    Column("chain", Digest, nullable=False),
+    UniqueConstraint("stream", "version", name="uq_kf_entry_stream_version"),
+    Index("ix_kf_entry_stream_second", "stream", "sort_second"),
+)
+
+kf_payload = Table(
+    "kf_payload",
+    metadata,
+    Column("position", BigKey, primary_key=True, autoincrement=False),
+    Column("salt", Salt),
+    Column("body", Body),
+    comment="The exact bytes as they came; cleared by erasure.",
+)
+
+kf_name = Table(
+    "kf_name",
+    metadata,
+    Column("id", BigKey, primary_key=True, autoincrement=False),
+    Column("corp_id", Id(64), nullable=False),
+    Column("kind", Id(16), nullable=False),
+    Column("salt", Salt),
+    Column("value", Id(128)),
+    Column("folded", Id(128)),
+    Column("commitment", Digest, nullable=False),
+    UniqueConstraint("corp_id", "kind", "folded", name="uq_kf_name_folded"),
+    comment="Every customer and servicer id, once; salt, value and folded are cleared by erasure.",
+)
+
+kf_stream = Table(
+    "kf_stream",
+    metadata,
+    Column("id", BigKey, primary_key=True, autoincrement=False),
+    Column("corp_id", Id(64), nullable=False),
+    Column("kind", Id(16), nullable=False),
+    Column("open_kfid", Id(128), nullable=False),
+    Column("customer", BigInteger, nullable=False),
+    Column("servicer", BigInteger, nullable=False),
+    UniqueConstraint("corp_id", "kind", "open_kfid", "customer", "servicer", name="uq_kf_stream_key"),
+)
+
+kf_identity = Table(
+    "kf_identity",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("entry_key", Digest, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", Digest),
+    sqlite_with_rowid=False,
+    comment="What tells a repeated entry from a new one; outside the chain, content is cleared by erasure.",
+)
+
+kf_cursor = Table(
+    "kf_cursor",
+    metadata,
+    Column("corp_id", Id(64), primary_key=True),
+    Column("open_kfid", Id(128), primary_key=True),
+    Column("next_cursor", Id(256), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("synced_until", BigInteger),
+)
+
+kf_pull = Table(
+    "kf_pull",
+    metadata,
+    Column("id", BigKey, primary_key=True, autoincrement=False),
+    Column("corp_id", Id(64), nullable=False),
+    Column("open_kfid", Id(128), nullable=False),
+    Column("cursor_before", Id(256), nullable=False),
+    Column("cursor_after", Id(256), nullable=False),
+    Column("has_more", SmallInteger, nullable=False),
+    Column("elements", Integer, nullable=False),
+    Column("pulled_at", BigInteger, nullable=False),
+    Column("date_at", BigInteger),
+    Column("software", Id(64), nullable=False),
+)
+
+kf_machine = Table(
+    "kf_machine",
+    metadata,
+    Column("fingerprint", Id(64), primary_key=True),
+    Column("version", Id(64), nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+kf_projection = Table(
+    "kf_projection",
+    metadata,
+    Column("name", Id(64), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("fingerprint", Id(64), nullable=False),
+    Column("status", Id(32), nullable=False),
+    Column("error", Text),
+)
+
+kf_archive_mark = Table(
+    "kf_archive_mark",
+    metadata,
+    Column("position", BigKey, primary_key=True, autoincrement=False),
+    Column("chain", Digest, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("file_digest", Digest, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    comment="Up to here the log may leave the database; it only grows.",
+)
