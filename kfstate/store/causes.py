@@ -1,0 +1,144 @@
+# ruff: noqa: S608 (the SQL is put together from constants)
+"""What own entries need to know of the entries before them: their intent, the send they count, their place in time."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate.clock import SECOND
+from kfstate.errors import EnvelopeError
+from kfstate.store.dialect import as_text, query, query_in
+from kfstate.store.identity import Fresh
+from kfstate.store.rows import Draft, StreamKey
+from kfstate.store.streams import Open
+
+__all__ = ["Causes", "Settled", "gather"]
+
+_OUTCOMES = ("message_sent", "message_refused")
+_LOOK_BACK = 3 * 86_400
+"""Seconds: a reply that came later than this after its intent names its cause itself, or counts by itself."""
+
+_AT = "COALESCE(occurred_at, sort_second * 1000000)"
+
+
+class _Earlier(NamedTuple):
+    position: int
+    stream: int
+    kind: str
+    at: int
+    counts: int | None
+
+
+class Settled(NamedTuple):
+    """The parts of an own entry that depend on what was recorded before it."""
+
+    occurred_at: int
+    tie: int
+    counts: int | None
+    cause: int | None
+
+
+@attrs.define
+class Causes:
+    """What was recorded before, for the streams and positions that a batch's own entries look at."""
+
+    latest: dict[int, int]
+    """Stream id → latest time in it, microseconds."""
+    intents: dict[tuple[int, str], int]
+    """(stream id, msgid) → position of its latest ``message_intended``."""
+    entries: dict[int, _Earlier]
+
+    def note(self, stream: int, at: int) -> None:
+        """Take up the time of an entry of this batch."""
+        if at > self.latest.get(stream, at):
+            self.latest[stream] = at
+
+    def settle(self, draft: Draft, stream: int, position: int) -> Settled:
+        """Return what an own entry becomes at this position."""
+        cause = draft.cause
+        if cause is None and draft.kind in _OUTCOMES and draft.ref:
+            cause = self.intents.get((stream, draft.ref))
+        earlier = self._entry(cause, "cause", position) if cause is not None else None
+        if draft.target is not None and not 1 <= draft.target < position:
+            raise EnvelopeError(path="$.target", value=str(draft.target), reason="no entry stands there")
+        occurred_at = draft.occurred_at or 0
+        if draft.own == 2:
+            # Never before what was recorded before its intent, and one microsecond after it, so that own entries of a
+            # stream that are lifted to the same time keep the order in which they were made.
+            same = earlier is not None and earlier.stream == stream
+            floor = earlier.at if same and earlier is not None else self.latest[stream]
+            occurred_at = max(occurred_at, floor + 1)
+        intended = earlier.counts if earlier is not None and earlier.kind == "message_intended" else None
+        counts = _counts(draft.kind, draft.via, intended)
+        # Two own calls in one second are folded in the order they were made, and only for them do we know it: hence the
+        # microsecond comes first. WeCom's entries have whole seconds, their tie is a hash alone.
+        tie = (occurred_at % SECOND) << 28 | draft.tie
+        self._remember(draft, stream, position, occurred_at, counts)
+        return Settled(occurred_at, tie, counts, cause)
+
+    def _entry(self, position: int, name: str, before: int) -> _Earlier:
+        earlier = self.entries.get(position) if 1 <= position < before else None
+        if earlier is None:
+            raise EnvelopeError(path=f"$.{name}", value=str(position), reason="no entry stands there")
+        return earlier
+
+    def _remember(self, draft: Draft, stream: int, position: int, at: int, counts: int | None) -> None:
+        self.latest[stream] = max(at, self.latest[stream])
+        self.entries[position] = _Earlier(position, stream, draft.kind, at, counts)
+        if draft.kind == "message_intended" and draft.ref:
+            self.intents[stream, draft.ref] = position
+
+
+def _counts(kind: str, via: str | None, intended: int | None) -> int | None:
+    """Return by how much the entry changes the used sends; None where the kind never does.
+
+    The intent counts; its outcome confirms it or takes it back. An outcome without intent counts by itself.
+    """
+    single = 1 if via == "send_msg" else 0
+    if kind == "message_intended":
+        return single
+    if kind == "message_sent":
+        return 0 if intended is not None else single
+    if kind == "message_refused":
+        return -intended if intended is not None else 0
+    return None
+
+
+def gather(conn: Connection, fresh: Iterable[Fresh], opened: dict[StreamKey, Open]) -> Causes | None:
+    """Read what the batch's own entries look at; None where it has none."""
+    own = [draft for _, _, draft, _ in fresh if draft.own]
+    if not own:
+        return None
+    causes = Causes(latest={}, intents={}, entries={})
+    for key in dict.fromkeys(draft.stream for draft in own):
+        stream = opened[key]
+        id_ = stream.row.id
+        causes.latest[id_] = -1
+        if not stream.version:
+            continue
+        newest = query(conn, "SELECT MAX(sort_second) FROM kf_entry WHERE stream = ?", (id_,))[0][0]
+        sql = f"SELECT MAX({_AT}) FROM kf_entry WHERE stream = ? AND sort_second = ?"
+        causes.latest[id_] = query(conn, sql, (id_, newest))[0][0]
+        if any(draft.kind in _OUTCOMES and draft.cause is None and draft.ref for draft in own if draft.stream == key):
+            _intents(conn, id_, newest - _LOOK_BACK, causes)
+    named = {draft.cause for draft in own if draft.cause is not None} | set(causes.intents.values())
+    sql = f"SELECT position, stream, kind, {_AT}, counts FROM kf_entry WHERE position IN (??)"
+    for row in query_in(conn, sql, sorted(named)):
+        causes.entries[row[0]] = _earlier(row)
+    return causes
+
+
+def _earlier(row: tuple[Any, ...]) -> _Earlier:
+    position, stream, kind, at, counts = row
+    return _Earlier(position, stream, as_text(kind), at, counts)
+
+
+def _intents(conn: Connection, stream: int, since: int, causes: Causes) -> None:
+    sql = (
+        "SELECT ref, position FROM kf_entry"
+        " WHERE stream = ? AND sort_second >= ? AND kind = 'message_intended' AND ref <> '' ORDER BY position"
+    )
+    for ref, position in query(conn, sql, (stream, since)):
+        causes.intents[stream, as_text(ref)] = position
