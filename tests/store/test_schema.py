@@ -1,0 +1,116 @@
+"""The schema: migrations equal the models, upgrades repeat, and a database that is not whole is refused."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Dialect, Engine, text
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.schema import CreateTable
+
+from kfstate.errors import SchemaError
+from kfstate.store import dialect, schema
+from kfstate.store.head import read_head
+from kfstate.store.tables import metadata
+from kfstate.store.triggers import SQLITE, missing_triggers
+
+NOW = 1_760_000_000_000_000
+
+
+def test_migrations_equal_the_models(engine: Engine) -> None:
+    """Alembic finds nothing to do after an upgrade, and every trigger stands in the wording of the code."""
+    with dialect.begin(engine, write=False) as conn:
+        options = {"version_table": schema.VERSION_TABLE, "compare_type": True}
+        changes = compare_metadata(MigrationContext.configure(conn, opts=options), metadata)
+        assert [] == [change for change in changes if "alembic" not in str(change)]
+        assert [] == missing_triggers(conn)
+        found = dict(dialect.query(conn, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+    assert found == found | SQLITE
+
+
+def test_positions_are_rowids(engine: Engine) -> None:
+    """On SQLite 64-bit primary keys are the rowid itself, and the identity has none."""
+    with dialect.begin(engine, write=False) as conn:
+        for table, key in (
+            ("kf_entry", "position"),
+            ("kf_payload", "position"),
+            ("kf_stream", "id"),
+            ("kf_name", "id"),
+        ):
+            plan = dialect.query(conn, f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {key} = 1")
+            assert "INTEGER PRIMARY KEY" in plan[0][3]
+        ddl = dialect.query(conn, "SELECT sql FROM sqlite_master WHERE name = 'kf_identity'")[0][0]
+    assert "WITHOUT ROWID" in ddl
+
+
+def test_head_is_the_last_revision() -> None:
+    """The revision worked out from the file names is Alembic's."""
+    config = Config()
+    config.set_main_option("script_location", str(schema.script_location()))
+    assert [schema.head()] == ScriptDirectory.from_config(config).get_heads()
+
+
+def test_an_upgrade_can_be_repeated(engine: Engine) -> None:
+    """The second upgrade changes nothing: the log keeps its id and its beginning."""
+    with dialect.begin(engine, write=True) as conn:
+        before = read_head(conn)
+        assert schema.head() == schema.upgrade(conn, now=NOW + 1)
+        assert before == read_head(conn)
+        schema.check(conn)
+
+
+def test_an_upgrade_is_all_or_nothing(tmp_path: Path) -> None:
+    """The caller's transaction holds the whole upgrade."""
+    engine = dialect.open_database(f"sqlite:///{tmp_path / 'new.db'}")
+    with engine.execution_options(**{dialect.WRITE: True}).connect() as conn:
+        transaction = conn.begin()
+        assert schema.upgrade(conn, now=NOW) is None
+        transaction.rollback()
+    with dialect.begin(engine, write=False) as conn:
+        assert schema.current(conn) is None
+        with pytest.raises(SchemaError) as caught:
+            schema.check(conn)
+    engine.dispose()
+    assert ("nothing", schema.head()) == (caught.value.found, caught.value.needed)
+
+
+def test_a_missing_trigger_is_named(engine: Engine) -> None:
+    """A log whose triggers were dropped, or weakened, is not opened in silence."""
+    with dialect.begin(engine, write=True) as conn:
+        conn.exec_driver_sql("DROP TRIGGER kf_entry_update")
+        conn.exec_driver_sql("DROP TRIGGER kf_name_delete")
+        conn.exec_driver_sql("CREATE TRIGGER kf_name_delete BEFORE DELETE ON kf_name BEGIN SELECT 1; END")
+        with pytest.raises(SchemaError, match="kf_entry_update, kf_name_delete"):
+            schema.check(conn)
+
+
+def test_a_newer_database_is_refused(engine: Engine) -> None:
+    """A database of a later release asks for that release."""
+    with dialect.begin(engine, write=True) as conn:
+        conn.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+        with pytest.raises(SchemaError, match="newer"):
+            schema.check(conn)
+
+
+def test_the_upgrade_can_be_read_as_sql() -> None:
+    """People who run migrations by hand get the whole script, triggers included."""
+    script = schema.sql()
+    assert all(f"CREATE TRIGGER {name}" in script for name in SQLITE)
+    assert all(f"CREATE TABLE {table}" in script for table in metadata.tables if table.startswith("kf_log"))
+
+
+@pytest.mark.parametrize(("name", "needle"), [("mysql", "VARBINARY(128)"), ("postgresql", 'COLLATE "C"')])
+def test_ids_compare_by_byte_on_every_database(name: str, needle: str) -> None:
+    """Tables compile for the databases that come next, with ids that compare byte by byte."""
+    compiler: Dialect = mysql.dialect() if name == "mysql" else postgresql.dialect()  # type: ignore[no-untyped-call]
+    ddl = str(CreateTable(metadata.tables["kf_entry"]).compile(dialect=compiler))
+    assert needle in ddl
+
+
+def test_other_databases_are_refused_for_now() -> None:
+    """An unsupported URL is one clear error."""
+    with pytest.raises(SchemaError):
+        dialect.open_database("postgresql+psycopg://localhost/x")
