@@ -22,15 +22,16 @@ def _trigger(name: str, when: str, table: str, rule: str, condition: str = "") -
 def _sqlite() -> dict[str, str]:
     made: dict[str, str] = {}
 
-    def add(table: str, action: str, rule: str, condition: str = "", when: str = "") -> None:
+    def add(table: str, action: str, rule: str, condition: str = "") -> None:
         name = f"{table}_{action}"
-        made[name] = _trigger(name, when or action.upper(), table, rule, condition)
+        made[name] = _trigger(name, action.upper(), table, rule, condition)
 
     mark = "COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0)"
     end = f"COALESCE((SELECT MAX(position) FROM kf_entry), {mark})"
-    add("kf_entry", "insert", "kf_entry: the next position is the last one plus 1", f"NEW.position <> {end} + 1")
     same = "EXISTS (SELECT 1 FROM kf_entry WHERE stream = NEW.stream AND version = NEW.version)"
-    add("kf_entry", "replace", "kf_entry: this version of the stream exists", same, "INSERT")
+    # One trigger for both rules: each costs about 2 µs for every entry.
+    rule = "kf_entry: the next position is the last one plus 1, and no version of a stream comes twice"
+    add("kf_entry", "insert", rule, f"NEW.position <> {end} + 1 OR {same}")
     add("kf_entry", "update", "kf_entry is append-only: no UPDATE")
     unmarked = f"OLD.position > {mark}"
     add("kf_entry", "delete", "kf_entry is append-only: DELETE only up to kf_archive_mark", unmarked)

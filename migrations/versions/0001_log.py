@@ -18,13 +18,10 @@ depends_on = None
 SQLITE_TRIGGERS = (
     (
         "CREATE TRIGGER kf_entry_insert BEFORE INSERT ON kf_entry WHEN NEW.position <> COALESCE((SELECT "
-        "MAX(position) FROM kf_entry), COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0)) + 1 BEGIN "
-        "SELECT RAISE(ABORT, 'kf_entry: the next position is the last one plus 1'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_entry_replace BEFORE INSERT ON kf_entry WHEN EXISTS (SELECT 1 FROM kf_entry WHERE "
-        "stream = NEW.stream AND version = NEW.version) BEGIN SELECT RAISE(ABORT, 'kf_entry: this version of "
-        "the stream exists'); END"
+        "MAX(position) FROM kf_entry), COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0)) + 1 OR "
+        "EXISTS (SELECT 1 FROM kf_entry WHERE stream = NEW.stream AND version = NEW.version) BEGIN SELECT "
+        "RAISE(ABORT, 'kf_entry: the next position is the last one plus 1, and no version of a stream comes "
+        "twice'); END"
     ),
     (
         "CREATE TRIGGER kf_entry_update BEFORE UPDATE ON kf_entry BEGIN SELECT RAISE(ABORT, 'kf_entry is "

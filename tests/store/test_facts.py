@@ -7,6 +7,7 @@ import pytest
 
 from kfstate.store.facts import draft_elements, tie_of
 from kfstate.store.rows import Draft
+from kfstate.wire import decode_msg
 from tests.store.conftest import Build
 
 
@@ -144,3 +145,42 @@ def test_content_does_not_depend_on_spelling(element: Build) -> None:
     assert draft(element()).content != draft(element(extra=0)).content
     assert draft(element(extra=0)).content != draft(element(extra=False)).content
     assert draft(element(extra="")).content != draft(json.dumps({**plain, "extra": None}).encode()).content
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"text": {"content": "a", "menu_id": "7"}},
+        {"text": {"content": "a", "menu_id": 7}},
+        {"origin": 5, "servicer_userid": "li"},
+        {"msgtype": "image", "text": None, "image": {"media_id": "x"}},
+        event("enter_session", welcome_code="w"),
+        event("msg_send_fail", fail_msgid="f", fail_type=4),
+        event("servicer_status_change", servicer_userid="li", status=2, stop_type=1, external_userid=None),
+        event("session_status_change", change_type=4, old_servicer_userid="li", new_servicer_userid="wang"),
+        event("servicer_recall_msg", recall_msgid="r", servicer_userid="li"),
+        event("reject_customer_msg_switch_change", servicer_userid="li", reject_switch=1),
+        event("session_status_change") | {"open_kfid": "wkTOP", "external_userid": "wmTOP"},
+    ],
+)
+def test_facts_are_what_the_wire_models_say(element: Build, members: dict[str, Any]) -> None:
+    """The log reads JSON by itself, so that it cannot drift with the models; today the two agree."""
+    data = element(**members)
+    made, msg = draft(data), decode_msg(data)
+    assert tuple(msg.conversation) == (made.stream.open_kfid, made.stream.external_userid)
+    assert (msg.send_time or 0) * 1_000_000 == made.occurred_at
+    assert (msg.origin, msg.msgtype, msg.menu_click) == (made.origin, made.msgtype, bool(made.menu_click))
+    if (body := msg.event) is None:
+        assert (msg.servicer_userid or "") == made.servicer_to
+        return
+    assert (body.change_type, body.fail_type, body.stop_type, body.reject_switch) == (
+        made.change_type,
+        made.fail_type,
+        made.stop_type,
+        made.reject_switch,
+    )
+    assert (body.fail_msgid or body.recall_msgid or "") == made.ref
+    assert (body.new_servicer_userid or body.servicer_userid or "") == made.servicer_to
+    assert (body.old_servicer_userid or "", body.msg_code or body.welcome_code or "") == (made.servicer_from, made.code)
+    assert body.receiving == (None if made.receiving is None else bool(made.receiving))

@@ -86,7 +86,7 @@ def _insert(position: int, version: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("position", "version", "rule"), [(1, 9, "plus 1"), (5, 9, "plus 1"), (4, 1, "version of the stream exists")]
+    ("position", "version", "rule"), [(1, 9, "plus 1"), (5, 9, "plus 1"), (4, 1, "no version of a stream comes twice")]
 )
 def test_replace_and_holes_are_refused(plain: sqlite3.Connection, position: int, version: int, rule: str) -> None:
     """REPLACE deletes without a DELETE trigger: the INSERT is refused. So is a position that would leave a hole."""
