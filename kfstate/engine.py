@@ -1,6 +1,5 @@
 """The engine: the composition root that embedders, the CLI and the service call."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -11,7 +10,7 @@ from sqlalchemy import Connection
 
 from kfstate import intake, recording
 from kfstate.clock import SECOND, Clock, SystemClock
-from kfstate.errors import SchemaError, UnknownConversationError
+from kfstate.errors import UnknownConversationError
 from kfstate.intake import CursorMove, Report
 from kfstate.machine import MACHINE, Verdict, definition, initial, may
 from kfstate.projections import live

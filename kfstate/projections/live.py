@@ -11,7 +11,7 @@ from kfstate.machine.compiled import MACHINE
 from kfstate.projections.projector import Projected, Projector
 from kfstate.projections.tables import TABLES
 from kfstate.store.dialect import bulk_upsert, query
-from kfstate.store.read import rows_after, streams_by_id
+from kfstate.store.read import streams_by_id
 from kfstate.store.rows import Appended, EntryRow, Stream
 from kfstate.store.tables import kf_projection
 
@@ -21,6 +21,9 @@ NAME = "shipped"
 VERSION = 1
 _READ = 10_000
 _recorded_at = attrgetter("recorded_at")
+_COLUMNS = EntryRow._fields[: EntryRow._fields.index("from_at") + 1]
+_LOOKED_AT = f"SELECT {', '.join(_COLUMNS)} FROM kf_entry WHERE position > ? ORDER BY position LIMIT ?"
+"""The columns after these are the proof's, and no projection looks at them."""
 
 Progress = Callable[[int], None]
 """Told how many further entries are done."""
@@ -129,9 +132,11 @@ def _fold(conn: Connection, after: int, limit: int | None, progress: Progress | 
 
 
 def _commits(conn: Connection, after: int) -> Iterator[Sequence[EntryRow]]:
-    """Yield the log commit by commit: the entries of one ``recorded_at`` each."""
+    """Yield the log commit by commit: the entries of one ``recorded_at`` each, cut to what projections look at."""
     pending: list[EntryRow] = []
-    while rows := rows_after(conn, after, limit=_READ):
+    new = tuple.__new__
+    while found := query(conn, _LOOKED_AT, (after, _READ)):
+        rows = [new(EntryRow, row) for row in found]
         after = rows[-1].position
         for recorded_at, group in groupby(rows, key=_recorded_at):
             if pending and pending[0].recorded_at != recorded_at:

@@ -5,18 +5,19 @@ tables are equal whichever way they were filled.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from typing import Any
 
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.machine.calm import calm
 from kfstate.machine.compiled import MACHINE, Machine
 from kfstate.machine.entry import Entry
 from kfstate.machine.fold import Step, in_seconds, left_out, steps
 from kfstate.machine.state import SessionState, pack
 from kfstate.projections import conversations
 from kfstate.projections.conversations import Conversation
-from kfstate.projections.sessions import Session, end, take
+from kfstate.projections.sessions import Session, end, note_message, take
 from kfstate.projections.side import SideTables
 from kfstate.projections.steps import StepRow, current, step_row
 from kfstate.projections.tables import kf_step
@@ -26,11 +27,12 @@ from kfstate.store.rows import EntryRow, Stream
 __all__ = ["Projected", "Projector"]
 
 _FOLDED = len(Entry._fields)
+_KIND, _SECOND, _TO = (Entry._fields.index(name) for name in ("kind", "sort_second", "servicer_to"))
+_STEPS = 20_000
 _REWRITING = frozenset({"correction", "redecoded"})
 _PLAIN = frozenset({"moved", "stayed"})
 _UNKNOWN = frozenset({"unknown_event", "unknown_message"})
 _FINISHED = 4
-_version = attrgetter("version")
 
 
 @attrs.define
@@ -58,6 +60,7 @@ class Projector:
         self._steps: list[StepRow] = []
         self._side = SideTables(conn)
         self._looked_at = self._side.kinds
+        self._calm = calm(machine)
 
     def commit(self, rows: Sequence[EntryRow], streams: Mapping[int, Stream]) -> Projected:
         """Fold the entries of one commit. ``streams`` has every stream of them."""
@@ -81,6 +84,9 @@ class Projector:
         if len(self._held) > self._hold:
             self.flush()
             self._held.clear()
+        elif len(self._steps) > _STEPS:
+            bulk_insert(self._conn, kf_step, self._steps)
+            self._steps.clear()
         return met
 
     def flush(self) -> None:
@@ -103,21 +109,52 @@ class Projector:
                 self._held[number] = conversations.new(streams[number])
 
     def _fold(self, held: Conversation, group: Sequence[EntryRow], known_from: int, met: Projected) -> None:
-        entries = [Entry._make(row[:_FOLDED]) for row in group]
-        folded_until = held.state.second
-        earliest = min(entry.sort_second for entry in entries)
-        rewriting = any(entry.kind in _REWRITING for entry in entries)
-        self._dirty[held.stream] = held
         for row in group:
             if row.kind == "reject_customer_msg_switch_change" and row.again != 1:
                 _reject(held, row)
-        if earliest <= folded_until or rewriting:
-            met.late += sum(entry.sort_second < folded_until for entry in entries)
+        before = second = held.state.second
+        in_order = True
+        for row in group:
+            in_order = in_order and row.sort_second > second and row.kind not in _REWRITING
+            second = row.sort_second
+        if in_order:
+            self._dirty[held.stream] = held
+            for row in group:
+                self._on_time(held, row, known_from, met)
+            return
+        entries = [Entry._make(row[:_FOLDED]) for row in group]
+        earliest = min(entry.sort_second for entry in entries)
+        if earliest <= before or not _REWRITING.isdisjoint(entry.kind for entry in entries):
+            met.late += sum(entry.sort_second < before for entry in entries)
             self._refold(held, entries, earliest, known_from, met)
             return
-        for second in in_seconds(entries) if len(entries) > 1 else (entries,):
-            for place, step in enumerate(self._second(held, second, {})):
-                self._note(step_row(step, place, known_from), step, met)
+        self._dirty[held.stream] = held
+        for tied in in_seconds(entries):
+            if len(tied) == 1:
+                self._on_time(held, tied[0], known_from, met)
+            else:
+                self._together(held, tied, known_from, met)
+
+    def _on_time(self, held: Conversation, entry: tuple[Any, ...], known_from: int, met: Projected) -> None:
+        """Fold an entry that has its second to itself."""
+        state, session = held.state, held.session
+        row = self._calm(state, entry)
+        if row is None:
+            self._together(held, (Entry._make(entry[:_FOLDED]),), known_from, met)
+            return
+        now, servicer = state.service_state, state.servicer
+        self._steps.append(
+            (
+                entry[0], known_from, 0, row.name, row.outcome, now, now, servicer, servicer, state.session,
+                state.evidence, state.doubt, "", None,
+            )
+        )  # fmt: skip
+        if session is not None and session.number == state.session:
+            note_message(session, held.segment, entry[_KIND], entry[_SECOND], entry[_TO], now)
+
+    def _together(self, held: Conversation, group: Sequence[Entry], known_from: int, met: Projected) -> None:
+        for place, step in enumerate(self._second(held, group, {})):
+            self._note(step_row(step, place, known_from), step, met)
 
     def _note(self, row: StepRow, step: Step, met: Projected) -> None:
         self._steps.append(row)
@@ -170,7 +207,8 @@ class Projector:
         self, held: Conversation, entries: Sequence[Entry], earliest: int, known_from: int, met: Projected
     ) -> None:
         """Fold a conversation again from the last session that opened before the earliest entry or target."""
-        self.flush()
+        if held.stream in self._dirty:
+            self.flush()
         second = min([earliest, *self._targets(held.stream, entries)])
         number, start, state = conversations.checkpoint(self._conn, held.stream, second)
         stored = current(self._conn, held.stream, start, known_from)

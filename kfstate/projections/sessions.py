@@ -4,10 +4,9 @@ from operator import attrgetter
 
 import attrs
 
-from kfstate.machine.entry import Entry
 from kfstate.machine.fold import Step
 
-__all__ = ["Segment", "Session", "end", "pack_segment", "pack_session", "take"]
+__all__ = ["Segment", "Session", "end", "note_message", "pack_segment", "pack_session", "take"]
 
 _FINISHED, _MANUAL, _QUEUE = 4, 3, 2
 _ENDED_BY = {
@@ -85,38 +84,34 @@ def take(session: Session, segment: Segment | None, step: Step, queued_before: i
         segment = _change(session, segment, step, kind, queued_before)
     if row.outcome == "repaired":
         session.repairs += 1
-    message = _MESSAGES.get(kind)
-    if message is not None and row.outcome != "ignored":
-        message(session, segment if after == _MANUAL or kind == "servicer_message" else None, entry)
+    if row.outcome != "ignored":
+        note_message(session, segment, kind, entry.sort_second, entry.servicer_to, after)
     return segment
 
 
-def _from_customer(session: Session, segment: Segment | None, entry: Entry) -> None:
-    session.messages_in += 1
-    session.last_message, session.last_message_by = entry.sort_second, "customer"
-    if segment is not None:
-        segment.messages_in += 1
-        if segment.first_customer_message is None:
-            segment.first_customer_message = entry.sort_second
-
-
-def _from_servicer(session: Session, segment: Segment | None, entry: Entry) -> None:
-    session.messages_out += 1
-    session.last_message, session.last_message_by = entry.sort_second, "servicer"
-    if segment is not None and entry.servicer_to in {None, segment.servicer}:
-        segment.messages_out += 1
-        if segment.first_reply is None:
-            segment.first_reply = entry.sort_second
-
-
-def _from_us(session: Session, _segment: Segment | None, entry: Entry) -> None:
-    session.sends += 1
-    session.last_message, session.last_message_by = entry.sort_second, "api"
-    if session.first_reply is None:
-        session.first_reply = entry.sort_second
-
-
-_MESSAGES = {"customer_message": _from_customer, "servicer_message": _from_servicer, "message_sent": _from_us}
+def note_message(
+    session: Session, segment: Segment | None, kind: str, second: int, servicer: int | str | None, state: object
+) -> None:
+    """Count an entry that is a message; of other kinds it notes nothing. ``state`` is the one after the entry."""
+    if kind == "customer_message":
+        session.messages_in += 1
+        session.last_message, session.last_message_by = second, "customer"
+        if segment is not None and state == _MANUAL:
+            segment.messages_in += 1
+            if segment.first_customer_message is None:
+                segment.first_customer_message = second
+    elif kind == "servicer_message":
+        session.messages_out += 1
+        session.last_message, session.last_message_by = second, "servicer"
+        if segment is not None and (servicer is None or servicer == segment.servicer):
+            segment.messages_out += 1
+            if segment.first_reply is None:
+                segment.first_reply = second
+    elif kind == "message_sent":
+        session.sends += 1
+        session.last_message, session.last_message_by = second, "api"
+        if session.first_reply is None:
+            session.first_reply = second
 
 
 def _change(
