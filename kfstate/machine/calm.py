@@ -15,7 +15,7 @@ from kfstate.machine.state import SessionState
 __all__ = ["Calm", "calm"]
 
 Calm = Callable[[SessionState, tuple[Any, ...]], Row | None]
-"""Folds an entry, a tuple that begins with the fields of :class:`~kfstate.machine.entry.Entry`, in place, if it is calm.
+"""Folds an entry in place if it is calm; any tuple will do that begins with the fields of ``Entry``.
 
 Returns the row that took it, or None, and then nothing has changed.
 """

@@ -1,24 +1,43 @@
 """Strict validation of a machine's definition: everything that can be known before the first entry."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kfstate.machine.entry import CONSTRUCTED_TRIGGERS, triggers_of
 from kfstate.machine.guards import GUARDS
 from kfstate.machine.kinds import KINDS
-from kfstate.machine.spec import ANY, MachineSpec, Row
+from kfstate.machine.spec import ANY, EFFECTS, OPEN, MachineSpec, Row
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, OUTCOMES
 
-__all__ = ["TRIGGERS", "problems"]
+__all__ = ["TRIGGERS", "hops", "problems"]
 
 TRIGGERS = tuple(sorted({trigger for kind in KINDS for trigger in triggers_of(kind)} | set(CONSTRUCTED_TRIGGERS)))
 """Every trigger that an entry, or the fold itself, can raise."""
 
-_WORDS = {"outcome": OUTCOMES, "evidence": (*EVIDENCE, None), "doubt": (*DOUBTS, None), "opened_by": OPENINGS}
+_WORDS = {
+    "outcome": OUTCOMES,
+    "evidence": (*EVIDENCE, None),
+    "doubt": (*DOUBTS, None),
+    "opened_by": OPENINGS,
+    "effect": (*EFFECTS, None),
+}
+_MOVING = frozenset({"moved", "repaired"})
+_SAYS = dict.fromkeys(("before", "after", "servicer", "to", "from_", "errcode", "age"), "")
+_ENDED = ANY[-1:]
 
 
 def problems(spec: MachineSpec) -> tuple[str, ...]:
     """Return a sentence for each thing that is not sound; an empty tuple when the machine is."""
-    return (*_rows(spec), *_pairs(spec), *_reachability(spec), *_clockwork(spec), *_api(spec))
+    return (*_rows(spec), *_pairs(spec), *_reachability(spec), *_expiry(spec), *_clockwork(spec), *_api(spec))
+
+
+def hops(spec: MachineSpec) -> dict[int, set[int]]:
+    """Return for each state those to which WeCom moves it: without corrections, and without what undoes an expiry."""
+    found: dict[int, set[int]] = {int(state): set() for state in ANY}
+    for row in spec.rows:
+        if row.outcome == "moved" and row.effect != "restore" and row.dest is not None and row.evidence != "correction":
+            for source in row.sources:
+                found.setdefault(source, set()).add(int(row.dest))
+    return found
 
 
 def _rows(spec: MachineSpec) -> Iterator[str]:
@@ -27,18 +46,35 @@ def _rows(spec: MachineSpec) -> Iterator[str]:
         if row.name in names:
             yield f"row {row.name}: the name is used twice"
         names.add(row.name)
-        if row.trigger not in TRIGGERS:
-            yield f"row {row.name}: no entry has the trigger {row.trigger!r}"
-        for state in (*row.sources, *([] if row.dest is None else [row.dest])):
-            if state not in ANY:
-                yield f"row {row.name}: {state!r} is no state"
-        if row.guard is not None and row.guard not in GUARDS:
-            yield f"row {row.name}: there is no guard {row.guard!r}"
-        for field, words in _WORDS.items():
-            if (value := getattr(row, field)) not in words:
-                yield f"row {row.name}: {value!r} is no {field}"
-        if row.outcome in {"moved", "repaired"} and (row.dest is None or row.evidence is None):
-            yield f"row {row.name}: {row.outcome} needs a destination and evidence"
+        yield from _words(row)
+        yield from _movement(row)
+
+
+def _words(row: Row) -> Iterator[str]:
+    if row.trigger not in TRIGGERS:
+        yield f"row {row.name}: no entry has the trigger {row.trigger!r}"
+    if row.guard is not None and row.guard not in GUARDS:
+        yield f"row {row.name}: there is no guard {row.guard!r}"
+    for field, words in _WORDS.items():
+        if (value := getattr(row, field)) not in words:
+            yield f"row {row.name}: {value!r} is no {field}"
+    try:
+        row.says.format(**_SAYS)
+    except (KeyError, IndexError, ValueError) as problem:
+        yield f"row {row.name}: its sentence cannot be filled in ({problem!r})"
+
+
+def _movement(row: Row) -> Iterator[str]:
+    unknown = [state for state in (*row.sources, row.dest) if state is not None and state not in ANY]
+    yield from (f"row {row.name}: {state!r} is no state" for state in unknown)
+    if not row.sources:
+        yield f"row {row.name}: it has no sources"
+    if row.outcome in _MOVING and (row.dest is None or row.evidence is None):
+        yield f"row {row.name}: {row.outcome} needs a destination and evidence"
+    if row.outcome not in _MOVING and row.dest is not None:
+        yield f"row {row.name}: {row.outcome} moves nothing, so it has no destination"
+    if row.effect in EFFECTS[:-1] and row.sources != _ENDED:
+        yield f"row {row.name}: {row.effect} is for a conversation that is {_ENDED[0].word}"
 
 
 def _pairs(spec: MachineSpec) -> Iterator[str]:
@@ -59,19 +95,30 @@ def _shadowed(rows: list[Row]) -> Iterator[str]:
 
 
 def _reachability(spec: MachineSpec) -> Iterator[str]:
-    reached = {ANY[-1]}
-    while True:
-        further = {
-            row.dest
-            for row in spec.rows
-            if row.dest is not None and row.outcome == "moved" and not reached.isdisjoint(row.sources)
-        }
-        if further <= reached:
-            break
-        reached |= further
+    onward = hops(spec)
+    (ended,) = _ENDED
+    reached = _reached(onward, ended)
     for state in ANY:
         if state not in reached:
             yield f"{state.word}: no entry leads there"
+        elif ended not in _reached(onward, state):
+            yield f"{state.word}: no way leads on to {ended.word}"
+
+
+def _reached(onward: Mapping[int, set[int]], start: int) -> set[int]:
+    reached: set[int] = set()
+    further = {start}
+    while further:
+        reached |= further
+        further = {dest for state in further for dest in onward.get(state, ())} - reached
+    return reached
+
+
+def _expiry(spec: MachineSpec) -> Iterator[str]:
+    for state in OPEN:
+        for row in spec.rows:
+            if row.trigger == "expiry" and state in row.sources and (row.dest, row.evidence) != (_ENDED[0], "timer"):
+                yield f"row {row.name}: expiry ends a session that is {state.word}, by evidence timer"
 
 
 def _clockwork(spec: MachineSpec) -> Iterator[str]:

@@ -5,11 +5,12 @@ property test holds the two equal.
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 import attrs
 
 from kfstate.errors import MachineError
-from kfstate.machine.check import TRIGGERS, problems
+from kfstate.machine.check import TRIGGERS, hops, problems
 from kfstate.machine.effects import apply
 from kfstate.machine.entry import Entry, trigger_of
 from kfstate.machine.guards import GUARDS, Guard
@@ -17,9 +18,10 @@ from kfstate.machine.spec import ANY, Clockwork, MachineSpec, Row, fingerprint
 from kfstate.machine.state import SessionState
 from kfstate.machine.table import SPEC
 
-__all__ = ["MACHINE", "Machine", "compiled"]
+__all__ = ["MACHINE", "Machine", "compiled", "fits"]
 
-_MISFITS = frozenset({"repaired", "refused"})
+_CONTRADICTING = frozenset({"refused", "sent_in_2_3_4"})
+"""Doubts that arise because WeCom does what it would not do in the state that the log says."""
 Candidates = tuple[tuple[Guard | None, Row], ...]
 
 
@@ -58,8 +60,17 @@ class Machine:
         return row
 
     def fits(self, state: SessionState, entry: Entry, trigger: str) -> bool:
-        """Tell whether the table takes this entry without a misfit (no repair, no refusal)."""
-        return self.select(state, entry, trigger).outcome not in _MISFITS
+        """Tell whether the table takes this entry without a misfit."""
+        return fits(self.select(state, entry, trigger))
+
+
+def fits(row: Row) -> bool:
+    """Tell whether an entry that this row takes fits the state.
+
+    A misfit is a repair, or what WeCom would not do in this state: a refused change, a send accepted or refused
+    against the rules. A refusal for another reason (a servicer who rests, a window used up) fits any state.
+    """
+    return row.outcome != "repaired" and row.doubt not in _CONTRADICTING
 
 
 def compiled(spec: MachineSpec) -> Machine:
@@ -84,12 +95,7 @@ def _candidates(spec: MachineSpec, trigger: str, state: int) -> Candidates:
 
 def _missing(spec: MachineSpec) -> dict[tuple[str, int], tuple[int, ...]]:
     """Find the shortest way from each state to one in which the repairing entry would have fitted."""
-    hops: dict[int, list[int]] = {int(state): [] for state in ANY}
-    for row in spec.rows:
-        if row.outcome == "moved" and row.effect != "restore" and row.dest is not None and row.evidence != "correction":
-            for source in row.sources:
-                if row.dest not in hops[source]:
-                    hops[source].append(int(row.dest))
+    ways = hops(spec)
     found = {}
     for row in spec.rows:
         if row.outcome != "repaired" or row.dest is None:
@@ -99,11 +105,11 @@ def _missing(spec: MachineSpec) -> dict[tuple[str, int], tuple[int, ...]]:
             and other.effect != "restore" for state in other.sources
         }  # fmt: skip
         for state in row.sources:
-            found[row.trigger, int(state)] = _way(hops, int(state), fitting, int(row.dest))
+            found[row.trigger, int(state)] = _way(ways, int(state), fitting, int(row.dest))
     return found
 
 
-def _way(hops: dict[int, list[int]], start: int, fitting: set[int], dest: int) -> tuple[int, ...]:
+def _way(ways_on: Mapping[int, set[int]], start: int, fitting: set[int], dest: int) -> tuple[int, ...]:
     if start in fitting:
         return (start,)
     goals = fitting or {dest}
@@ -113,11 +119,11 @@ def _way(hops: dict[int, list[int]], start: int, fitting: set[int], dest: int) -
         way = ways.popleft()
         if way[-1] in goals:
             return way[1:] if fitting else way[1:-1]
-        for state in sorted(hops[way[-1]]):
+        for state in sorted(ways_on[way[-1]]):
             if state not in seen:
                 seen.add(state)
                 ways.append((*way, state))
-    raise AssertionError(start)  # pragma: no cover - every state is reachable from every other
+    raise AssertionError(start)  # pragma: no cover - problems() refuses a state with no way out or in
 
 
 MACHINE = compiled(SPEC)

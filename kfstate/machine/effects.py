@@ -18,7 +18,11 @@ def apply(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> 
         _move(clockwork, state, entry, row)
     elif row.effect == "open_and_close":
         _open(clockwork, state, entry, row)
+        _hand_on(state, entry, None)
+        state.since = second
         state.doubtful_from = state.expires_at = None
+    elif row.effect == "end" and state.evidence in WEAK:
+        state.since = second
     kind = entry.kind if entry.as_kind is None else entry.as_kind
     if kind == "customer_message" and row.outcome != "ignored":
         state.last_customer_message = second
@@ -49,16 +53,15 @@ def expiry(clockwork: Clockwork, state: SessionState) -> int | None:
 def _move(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> None:
     before, after = state.service_state, int(row.dest)  # type: ignore[arg-type]  # the caller saw that it is there
     servicer = entry.servicer_to if after == _MANUAL else None
-    if before == _MANUAL and servicer != state.servicer and state.servicer is not None:
-        state.previous_servicer = state.servicer
+    if row.effect == "restore" and after == _MANUAL and servicer is None:
+        servicer = state.kept_servicer
     if after != before:
         state.since = entry.sort_second
         state.queued_since = entry.sort_second if after == _QUEUE else None
     if row.evidence == "timer":
         state.kept, state.kept_servicer = before, state.servicer
-    if row.effect == "restore" and after == _MANUAL and servicer is None:
-        servicer = state.kept_servicer
-    state.service_state, state.servicer = after, servicer
+    _hand_on(state, entry, servicer)
+    state.service_state = after
     if before == _FINISHED and after != _FINISHED:
         if row.effect == "restore":
             _anchor(clockwork, state, entry.sort_second)
@@ -67,6 +70,14 @@ def _move(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> 
         state.kept = state.kept_servicer = None
     elif after == _FINISHED:
         state.doubtful_from = state.expires_at = None
+
+
+def _hand_on(state: SessionState, entry: Entry, servicer: int | str | None) -> None:
+    """Set who serves, and who did before: whom the entry names as such, else whom the log says."""
+    left = state.servicer if entry.servicer_from is None else entry.servicer_from
+    if left is not None and left != servicer:
+        state.previous_servicer = left
+    state.servicer = servicer
 
 
 def _open(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kfstate.machine.kinds import KINDS, RANKS
+from kfstate.machine.kinds import KINDS, OWN_RANK, RANKS
 
-__all__ = ["CONSTRUCTED_TRIGGERS", "Entry", "place", "trigger_of", "triggers_of"]
+__all__ = ["CONSTRUCTED_TRIGGERS", "Entry", "is_own", "place", "trigger_of", "triggers_of"]
 
 
 class Entry(NamedTuple):
@@ -32,9 +32,22 @@ class Entry(NamedTuple):
     as_kind: str | None = None
 
 
-def place(entry: Entry) -> tuple[int, int, int, int]:
-    """Return where the search starts looking: by second, then by rank, tie and position."""
-    return (entry.sort_second, RANKS.get(entry.as_kind or entry.kind, 3), entry.tie, entry.position)
+def is_own(entry: Entry) -> bool:
+    """Tell whether the entry is folded as one of our own: those stand in the order in which they were made."""
+    return RANKS.get(entry.as_kind or entry.kind) == OWN_RANK
+
+
+def place(entry: Entry) -> tuple[int | str, ...]:
+    """Return where the search inside a second looks for this entry: by rank, tie, what it says, then position.
+
+    WeCom's entries that share a msgid share the tie; what they say parts them, because their positions are no more
+    than the order of arrival. Own entries have their microseconds in the tie, and positions in the order of making.
+    """
+    rank = RANKS.get(entry.as_kind or entry.kind, 3)
+    if rank == OWN_RANK:
+        return (rank, entry.tie, entry.position)
+    said = (entry.change_type, entry.menu_click, entry.servicer_from, entry.servicer_to, entry.as_kind)
+    return (rank, entry.tie, entry.kind, *("" if value is None else str(value) for value in said), entry.position)
 
 
 _CHANGES = {number: f"session_status_change/{number}" for number in (1, 2, 3, 4)}

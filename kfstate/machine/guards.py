@@ -59,6 +59,11 @@ def presumed_with(state: SessionState, entry: Entry, _clockwork: Clockwork) -> b
     return state.kept == 3 and entry.servicer_to in {None, state.kept_servicer}
 
 
+def presumed_taken(state: SessionState, entry: Entry, _clockwork: Clockwork) -> bool:
+    """A presumed expiry ended a session that waited in the pool, or that the servicer named by the entry had."""
+    return state.kept == 2 or (state.kept == 3 and entry.servicer_to == state.kept_servicer)
+
+
 def presumed_handed_over(state: SessionState, entry: Entry, _clockwork: Clockwork) -> bool:
     """A presumed expiry ended a session of the servicer who now hands over, or who has just been given it."""
     return state.kept == 3 and state.kept_servicer in {entry.servicer_from, entry.servicer_to}
@@ -73,6 +78,7 @@ GUARDS: dict[str, Guard] = {
     "unseen": unseen,
     "weak_end": weak_end,
     "presumed_with": presumed_with,
+    "presumed_taken": presumed_taken,
     "presumed_handed_over": presumed_handed_over,
     "presumed_0": _presumed(0),
     "presumed_1": _presumed(1),

@@ -1,6 +1,6 @@
 """The kinds of entries (DESIGN section 5): stable strings that the log keeps for ever."""
 
-__all__ = ["EVENT_KINDS", "FROM_WECOM", "KINDS", "OWN_KINDS", "RANKS"]
+__all__ = ["EVENT_KINDS", "FROM_WECOM", "KINDS", "OWN_KINDS", "OWN_RANK", "RANKS"]
 
 EVENT_KINDS = frozenset(
     {
@@ -48,5 +48,6 @@ OWN_KINDS = frozenset(
 
 KINDS = FROM_WECOM | OWN_KINDS
 
-RANKS = {"servicer_message": 0, "session_status_change": 1, "customer_message": 4} | dict.fromkeys(OWN_KINDS, 2)
+OWN_RANK = 2
+RANKS = {"servicer_message": 0, "session_status_change": 1, "customer_message": 4} | dict.fromkeys(OWN_KINDS, OWN_RANK)
 """Where the search inside one second looks first; any other kind has rank 3."""

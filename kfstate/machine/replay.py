@@ -131,6 +131,6 @@ def _calm(machine: Machine, state: int) -> Iterator[tuple[str, bool]]:
     for kind in TRIGGERS:
         candidates = machine.table[kind][state]
         row = candidates[0][1]
-        plain = row.outcome == "stayed" and row.dest is None and row.evidence is None and row.doubt is None
-        if plain and kind not in _REWRITING and row.guard in {None, "no_other"}:
+        silent = row.evidence is None and row.doubt is None and row.effect is None
+        if row.outcome == "stayed" and silent and kind not in _REWRITING and row.guard in {None, "no_other"}:
             yield kind, row.guard is not None

@@ -8,10 +8,12 @@ import attrs
 
 from kfstate.service_state import KfServiceState
 
-__all__ = ["ANY", "OPEN", "Clockwork", "MachineSpec", "Row", "definition", "fingerprint"]
+__all__ = ["ANY", "EFFECTS", "OPEN", "Clockwork", "MachineSpec", "Row", "definition", "fingerprint"]
 
 OPEN = (KfServiceState.UNTREATED, KfServiceState.ROBOT, KfServiceState.QUEUE, KfServiceState.MANUAL)
 ANY = (*OPEN, KfServiceState.FINISHED)
+EFFECTS = ("restore", "reopen", "open_and_close", "end", "excuse")
+"""What a row can do beside moving: see :attr:`Row.effect`."""
 
 
 @attrs.frozen
@@ -27,7 +29,7 @@ class Row:
     sources: tuple[KfServiceState, ...]
     outcome: str
     says: str
-    """One sentence: why. May use ``{before} {after} {servicer} {to} {from_} {errcode}``."""
+    """One sentence: why. May use ``{before} {after} {servicer} {to} {from_} {errcode} {age}``."""
     dest: KfServiceState | None = None
     """None: the state stays."""
     guard: str | None = None
@@ -37,7 +39,9 @@ class Row:
     opened_by: str = "unseen"
     """How a session opens when this row leaves FINISHED."""
     effect: str | None = None
-    """``restore`` the session that a presumed expiry ended, ``reopen`` the last, ``open_and_close`` an unseen one."""
+    """``restore`` the session that a presumed expiry ended, ``reopen`` the last, ``open_and_close`` an unseen one;
+    ``end``: says when a session ended of which that was only presumed; ``excuse``: the step is not plain, and says why.
+    """
 
 
 @attrs.frozen

@@ -34,7 +34,7 @@ _TAKEN = (
     Row(
         "taken.after_presumed_expiry", "session_status_change/1", ENDED, "moved",
         "{to} took the customer from the pool, so the session had not expired",
-        dest=MANUAL, guard="presumed_2", evidence="event", effect="restore",
+        dest=MANUAL, guard="presumed_taken", evidence="event", effect="restore",
     ),
     Row(
         "taken.unexpectedly", "session_status_change/1", (UNTREATED, ROBOT, MANUAL, FINISHED), "repaired",
@@ -74,7 +74,10 @@ _ENDED = (
         "{from_} ended a session of which nothing else was seen",
         guard="unseen", evidence="event", effect="open_and_close",
     ),
-    Row("ended.again", "session_status_change/3", ENDED, "confirmed", "the session had ended", evidence="event"),
+    Row(
+        "ended.again", "session_status_change/3", ENDED, "confirmed", "the session had ended",
+        evidence="event", effect="end",
+    ),
     Row(
         "ended.unexpectedly", "session_status_change/3", OPEN, "repaired",
         "{from_} ended the session, but the log says {before} (servicer {servicer}): a change was missed",
@@ -112,7 +115,8 @@ _SERVICER = (
     Row("servicer.wrote", "servicer_message", (MANUAL,), "stayed", "the servicer writes", guard="no_other"),
     Row(
         "servicer.straggled", "servicer_message", (MANUAL,), "stayed",
-        "{to} wrote just when {servicer} began to serve: a late message of the servicer before", guard="just_decided",
+        "{to} wrote {age} s after {servicer} began to serve: a late message of the servicer before",
+        guard="just_decided", effect="excuse",
     ),
     Row(
         "servicer.took_over_silently", "servicer_message", (MANUAL,), "repaired",
@@ -149,6 +153,7 @@ def _changed(target: KfServiceState, moves_from: tuple[KfServiceState, ...], pre
         Row(
             f"{name}.again", trigger, (target,), "confirmed", "the state was {before} already",
             guard="no_other" if target == MANUAL else None, evidence="api",
+            effect="end" if target == FINISHED else None,
         ),
         *(
             [Row(name, trigger, moves_from, "moved", "our call set {after}", dest=target, evidence="api")]
@@ -209,7 +214,7 @@ _SENT = (
         "sent.assigned_robot", "message_sent/send_msg", (UNTREATED,), "moved",
         "a message sent by the API assigns the customer to the assistant", dest=ROBOT, evidence="api",
     ),
-    Row("sent", "message_sent/send_msg", (ROBOT,), "stayed", "the assistant answers"),
+    Row("sent", "message_sent/send_msg", (ROBOT,), "stayed", "the assistant answers", evidence="api"),
     Row(
         "sent.unexpectedly", "message_sent/send_msg", (QUEUE, MANUAL, FINISHED), "stayed",
         "WeCom accepted a message that it refuses in {before}", doubt="sent_in_2_3_4",
@@ -220,6 +225,7 @@ _SENT = (
 
 def _reading(target: KfServiceState) -> tuple[Row, ...]:
     trigger, name = f"state_reading/{int(target)}", f"read.{target.word}"
+    by = " (servicer {to})" if target == MANUAL else ""
     others = tuple(state for state in ANY if state != target or target == MANUAL)
     return (
         Row(
@@ -237,7 +243,7 @@ def _reading(target: KfServiceState) -> tuple[Row, ...]:
         ),
         Row(
             f"{name}.instead", trigger, others, "repaired",
-            "WeCom reads {after} (servicer {to}), but the log says {before} (servicer {servicer}): a change was missed",
+            f"WeCom reads {{after}}{by}, but the log says {{before}} (servicer {{servicer}}): a change was missed",
             dest=target, evidence="reading", opened_by="reading",
         ),
     )  # fmt: skip
