@@ -32,6 +32,7 @@ SOFTWARE = "kfstate"
 _BATCH = 1000
 _PROBLEMS = 100
 _UNKNOWN = frozenset({"unknown_event", "unknown_message"})
+_CHANGES = frozenset({1, 2, 3, 4})
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
 _ELEMENT = frozenset({"msgtype", "msgid", "send_time", "origin", "event"})
@@ -95,9 +96,19 @@ class _Batch:
     """Drafts that are appended together: those of one page, or own entries and single elements in a row."""
 
     drafts: list[Draft] = attrs.Factory(list)
-    places: list[tuple[str, str]] = attrs.Factory(list)
-    """Source and path of each draft."""
+    places: list[Document] = attrs.Factory(list)
+    """Where each draft stood; a page stands for all of its own."""
     page: cursors.Pull | None = None
+    base: str = "$"
+    """Path of the list that the elements of a page stood in."""
+
+    def place(self, index: int) -> tuple[str, str]:
+        """Return source and path of a draft."""
+        if len(self.places) == len(self.drafts):
+            document, inner = self.places[index], "$"
+        else:
+            document, inner = self.places[0], f"{self.base}[{index}]"
+        return document.source, _joined(document.path, inner)
 
 
 @attrs.frozen
@@ -121,7 +132,7 @@ class _Intake:
                     document.source, _joined(document.path, error.path), f"{error.reason}: {error.value}"
                 )
                 continue
-            if batch.page is None and self.cursor is None:
+            if len(batch.places) == len(batch.drafts) and batch.page is None:
                 loose.drafts += batch.drafts
                 loose.places += batch.places
                 if len(loose.drafts) < _BATCH:
@@ -130,24 +141,23 @@ class _Intake:
             if loose.drafts:
                 yield loose
                 loose = _Batch()
-            if batch.page is not None:
+            if batch.places:
                 yield batch
         if loose.drafts:
             yield loose
 
     def _batch(self, document: Document) -> _Batch:
         if document.data.lstrip()[:1] == b"[":
-            elements = split_page(b'{"msg_list":' + document.data + b"}").elements
-            return self._elements(document, elements, "$")
+            return self._elements(document, split_page(b'{"msg_list":' + document.data + b"}").elements, "$")
         names = _names(document.data)
         if names is not None and "kind" in names:
             own = from_json(_value(document.data))
             draft = draft_own(own, now=self.clock.now(), corp_id=self.corp_id)
-            return _Batch([draft], [(document.source, document.path)])
+            return _Batch([draft], [document])
         if names is None or "msg_list" in names or "errcode" in names:
             return self._page(document)
         if names & _ELEMENT:
-            return self._elements(document, (document.data.strip(),), None)
+            return self._elements(document, (document.data.strip(),), "")
         raise WireError("$", document.data[:200].decode(errors="replace"), "neither page, nor entry, nor own entry")
 
     def _page(self, document: Document) -> _Batch:
@@ -166,10 +176,8 @@ class _Intake:
         )
         return batch
 
-    def _elements(self, document: Document, elements: Sequence[bytes], base: str | None) -> _Batch:
-        drafts = draft_elements(elements, account=self.account, corp_id=self.corp_id)
-        paths = ("$" if base is None else f"{base}[{at}]" for at in range(len(drafts)))
-        return _Batch(drafts, [(document.source, _joined(document.path, path)) for path in paths])
+    def _elements(self, document: Document, elements: Sequence[bytes], base: str) -> _Batch:
+        return _Batch(draft_elements(elements, account=self.account, corp_id=self.corp_id), [document], base=base)
 
     def store(self, conn: Connection, batch: _Batch) -> tuple[Appended, Projected | None]:
         """Append a batch with its pull, and move the cursor where one is to be moved."""
@@ -203,8 +211,8 @@ def ingest(
         except EnvelopeError:
             _store_alone(writing, intake, batches)
         else:
-            for batch, (appended, projected) in zip(batches, stored, strict=True):
-                _count(report, batch, appended, projected)
+            for batch, outcome in zip(batches, stored, strict=True):
+                _count(report, batch, *outcome)
         if progress is not None:
             progress(sum(len(batch.drafts) for batch in batches))
     with writing() as conn:
@@ -227,38 +235,46 @@ def _gathered(batches: Iterable[_Batch]) -> Iterator[list[_Batch]]:
 
 
 def _store_alone(writing: Writing, intake: _Intake, batches: Iterable[_Batch]) -> None:
-    """Store each draft in a transaction of its own, so that one bad own entry does not stop its neighbours."""
+    """Store each loose draft in a transaction of its own, so that one bad own entry does not stop its neighbours."""
     for batch in batches:
-        singles = [_Batch([draft], [place]) for draft, place in zip(batch.drafts, batch.places, strict=True)]
-        for single in singles if batch.page is None else [batch]:
+        loose = batch.page is None and len(batch.places) == len(batch.drafts)
+        singles = [_Batch([draft], [place]) for draft, place in zip(batch.drafts, batch.places, strict=False)]
+        for single in singles if loose else [batch]:
             try:
                 with writing() as conn:
-                    appended, projected = intake.store(conn, single)
+                    outcome = intake.store(conn, single)
             except EnvelopeError as error:
-                source, path = single.places[0]
+                source, path = single.place(0)
                 intake.report.reject(source, _joined(path, error.path), f"{error.reason}: {error.value}")
             else:
-                _count(intake.report, single, appended, projected)
+                _count(intake.report, single, *outcome)
 
 
 def _count(report: Report, batch: _Batch, appended: Appended, projected: Projected | None) -> None:
     report.entries += len(batch.drafts)
     report.appended += len(appended.rows)
-    for (source, path), result in zip(batch.places, appended.results, strict=True):
-        report.duplicates += result.duplicate
-        if result.again:
-            report.conflicts += 1
-            known = "the same deciding facts: not folded" if result.again == 1 else "other deciding facts: folded"
-            report.note(source, path, f"known msgid with other content and {known}")
-        if result.problem:
-            report.note(source, path, result.problem)
+    report.duplicates += len(appended.repeats)
     homeless = {stream.id for stream in appended.streams.values() if stream.kind in {"account", "unplaced"}}
     for row in appended.rows:
-        report.unplaced += row.stream in homeless and row.kind in FROM_WECOM
-        unknown_change = row.kind == "session_status_change" and row.change_type not in {1, 2, 3, 4}
-        report.unknown += row.kind in _UNKNOWN or unknown_change
+        if row.again:
+            report.conflicts += 1
+        if row.stream in homeless and row.kind in FROM_WECOM:
+            report.unplaced += 1
+        if row.kind in _UNKNOWN or (row.kind == "session_status_change" and row.change_type not in _CHANGES):
+            report.unknown += 1
     if projected is not None:
         report.late += projected.late
+    if len(report.problems) < _PROBLEMS:
+        _note_problems(report, batch, appended)
+
+
+def _note_problems(report: Report, batch: _Batch, appended: Appended) -> None:
+    for index, result in enumerate(appended.results):
+        if result.again:
+            known = "the same deciding facts: not folded" if result.again == 1 else "other deciding facts: folded"
+            report.note(*batch.place(index), f"known msgid with other content and {known}")
+        if result.problem:
+            report.note(*batch.place(index), result.problem)
 
 
 def _names(data: bytes) -> set[str] | None:

@@ -7,8 +7,9 @@ does; a property test holds the two equal.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kfstate.machine.check import TRIGGERS
 from kfstate.machine.compiled import Machine
+from kfstate.machine.entry import triggers_of
+from kfstate.machine.kinds import KINDS
 from kfstate.machine.spec import Row
 from kfstate.machine.state import SessionState
 
@@ -52,8 +53,10 @@ def calm(machine: Machine) -> Calm:
 
 def _rows(machine: Machine, state: int) -> Iterator[tuple[str, Row]]:
     """Find the kinds that are calm in a state: taken by their first row, without guard or by ``no_other``."""
-    for kind in TRIGGERS:
+    for kind in KINDS - _REWRITING:
+        if triggers_of(kind) != (kind,):
+            continue
         row = machine.table[kind][state][0][1]
-        plain = row.outcome == "stayed" and row.dest is None and row.evidence is None and row.doubt is None
-        if plain and kind not in _REWRITING and row.guard in {None, "no_other"}:
+        silent = row.evidence is None and row.doubt is None and row.effect is None
+        if row.outcome == "stayed" and silent and row.guard in {None, "no_other"}:
             yield kind, row

@@ -150,7 +150,7 @@ class Projector:
             )
         )  # fmt: skip
         if session is not None and session.number == state.session:
-            note_message(session, held.segment, entry[_KIND], entry[_SECOND], entry[_TO], now)
+            note_message(session, held.segment, entry[_KIND], entry[_SECOND], servicer=entry[_TO], state=now)
 
     def _together(self, held: Conversation, group: Sequence[Entry], known_from: int, met: Projected) -> None:
         for place, step in enumerate(self._second(held, group, {})):

@@ -85,12 +85,12 @@ def take(session: Session, segment: Segment | None, step: Step, queued_before: i
     if row.outcome == "repaired":
         session.repairs += 1
     if row.outcome != "ignored":
-        note_message(session, segment, kind, entry.sort_second, entry.servicer_to, after)
+        note_message(session, segment, kind, entry.sort_second, servicer=entry.servicer_to, state=after)
     return segment
 
 
 def note_message(
-    session: Session, segment: Segment | None, kind: str, second: int, servicer: int | str | None, state: object
+    session: Session, segment: Segment | None, kind: str, second: int, *, servicer: object, state: object
 ) -> None:
     """Count an entry that is a message; of other kinds it notes nothing. ``state`` is the one after the entry."""
     if kind == "customer_message":
