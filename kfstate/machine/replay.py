@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from kfstate.machine.check import TRIGGERS
+from kfstate.machine.calm import calm
 from kfstate.machine.compiled import MACHINE, Machine
 from kfstate.machine.entry import Entry, place
 from kfstate.machine.fold import expire, fold, fold_second
@@ -86,34 +86,15 @@ def _tie(known: _Open, row: tuple[Any, ...]) -> None:
 
 def _settler(machine: Machine) -> Callable[[_Open], None]:
     """Return the function that folds what waits, with the calm rows of the table written out."""
-    calm = tuple(dict(_calm(machine, state)) for state in range(5))
-    by_message = machine.clockwork.expiry_anchor == "last_customer_message"
-    expires_after = machine.clockwork.expires_after
+    fold_calm = calm(machine)
 
     def settle(known: _Open) -> None:
         row, state = known.waiting, known.state
         if row is None:
             _settle_tied(machine, known)
-            return
-        second = known.second
-        guarded = calm[state.service_state].get(row[2])
-        if (
-            guarded is None
-            or row[13] == 1
-            or row[12] is not None
-            or (guarded and row[8] is not None and row[8] != state.servicer)
-            or (state.doubtful_from is not None and second >= state.doubtful_from)
-            or (state.expires_at is not None and second >= state.expires_at)
-        ):
-            expire(machine, state, second)
+        elif fold_calm(state, row) is None:
+            expire(machine, state, known.second)
             machine.advance(state, Entry._make(row))
-            return
-        state.second = second
-        if row[2] == "customer_message":
-            state.last_customer_message = second
-            state.sends = 0
-            if by_message:
-                state.expires_at = second + expires_after
 
     return settle
 
@@ -124,13 +105,3 @@ def _settle_tied(machine: Machine, known: _Open) -> None:
     expire(machine, known.state, known.second)
     for entry, trigger in fold_second(machine, known.state, group, {}):
         machine.advance(known.state, entry, trigger)
-
-
-def _calm(machine: Machine, state: int) -> Iterator[tuple[str, bool]]:
-    """Find the kinds that change nothing but the times of the last message here, and whether by ``no_other``."""
-    for kind in TRIGGERS:
-        candidates = machine.table[kind][state]
-        row = candidates[0][1]
-        silent = row.evidence is None and row.doubt is None and row.effect is None
-        if row.outcome == "stayed" and silent and kind not in _REWRITING and row.guard in {None, "no_other"}:
-            yield kind, row.guard is not None

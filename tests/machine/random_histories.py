@@ -80,20 +80,20 @@ def arrived(story: Sequence[Entry], order: Sequence[int], *, first: int = 1) -> 
 def log(chance: random.Random, *, streams: int, size: int) -> list[Entry]:
     """Return a log of several conversations, by position, with ties and repeats.
 
-    The streams with odd numbers also have late entries, corrections and decodings.
+    Of three streams the first also has late entries, the second late entries, corrections and decodings.
     """
     waiting = [
-        [made._replace(stream=stream) for made in seeded(chance, size, BASIC + RARE + REWRITING * (stream % 2))]
+        [made._replace(stream=stream) for made in seeded(chance, size, BASIC + RARE + REWRITING * (stream % 3 == 2))]
         for stream in range(1, streams + 1)
     ]
     entries: list[Entry] = []
     while any(waiting):
         story = chance.choice([story for story in waiting if story])
-        unruly = story[0].stream % 2 == 1
+        unruly = story[0].stream % 3
         late = unruly and chance.random() < 0.1 and len(story) > 2
         made = story.pop(chance.randrange(1, 3) if late else 0)
         entries.append(made._replace(position=len(entries) + 1, again=chance.choice([0] * 12 + [1, 2])))
-        if unruly and chance.random() < 0.1:
+        if unruly == 2 and chance.random() < 0.1:
             entries.append(
                 _rewriting(chance, [entry for entry in entries if entry.stream == made.stream], len(entries))
             )
