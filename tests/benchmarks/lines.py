@@ -1,0 +1,111 @@
+"""The lines that are measured: what, beside what, and the ratio to reach (DESIGN section 9)."""
+
+import attrs
+
+__all__ = ["LINES", "Beside", "Line", "Run"]
+
+BASE, SMALL, LARGE = "base", "small", "large"
+TUNED = "eventsourcing, tuned"
+STOCK = "eventsourcing, as it comes"
+
+
+@attrs.frozen
+class Run:
+    """A subject, by its name, and the folder it works in."""
+
+    subject: str
+    folder: str = BASE
+
+
+@attrs.frozen
+class Beside:
+    """What a line is compared with.
+
+    The ratio is speed over speed, or where ``cost`` is set cost over cost, of memory where that says so. ``wanted`` is
+    the ratio to reach, or to stay under where it is one of costs; None: for information.
+    """
+
+    run: Run
+    label: str
+    wanted: float | None = None
+    cost: str = ""
+
+
+@attrs.frozen
+class Line:
+    """One thing that is measured; ``unit`` is what the subject counts."""
+
+    key: str
+    title: str
+    run: Run
+    unit: str
+    beside: tuple[Beside, ...]
+    large: bool = False
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every subject of the line, in the order in which a round runs them."""
+        return (self.run, *(beside.run for beside in self.beside))
+
+
+LINES = (
+    Line(
+        "ingest",
+        "Ingest pages of 1,000: decode, append, chain, inline projections",
+        Run("ours:ingest"),
+        "entries/s",
+        (
+            Beside(Run("raw:ingest"), "executemany of the same entry and payload rows", 0.25),
+            Beside(Run("tuned:ingest"), f"{TUNED}, one projection", 8),
+            Beside(Run("stock:ingest"), f"{STOCK}, one projection, a save per page"),
+            Beside(Run("stock:command"), f"{STOCK}, one projection, a save per entry"),
+        ),
+    ),
+    Line(
+        "replay",
+        "Replay: read and fold to the state of every conversation",
+        Run("ours:replay"),
+        "entries/s",
+        (
+            Beside(Run("raw:read"), "the driver's read of the same columns", 0.3),
+            Beside(Run("tuned:replay"), f"{TUNED}: repository.get of each", 10),
+            Beside(Run("stock:replay"), f"{STOCK}: repository.get of each"),
+        ),
+    ),
+    Line(
+        "rebuild",
+        "Rebuild all projections",
+        Run("ours:rebuild"),
+        "entries/s",
+        (Beside(Run("raw:rebuild"), "executemany of the projections' rows", 0.5),),
+    ),
+    Line(
+        "state",
+        "Current state of one conversation",
+        Run("ours:state"),
+        "states/s",
+        (
+            Beside(Run("raw:state"), "the driver's select by primary key", 2, "time"),
+            Beside(Run("tuned:state"), f"{TUNED}: repository.get", None, "time"),
+        ),
+    ),
+    Line(
+        "growth",
+        "Ingest at 1,000,000 entries",
+        Run("ours:grow", LARGE),
+        "entries/s",
+        (Beside(Run("ours:grow", SMALL), "the same at 100,000", 1.3, "time"),),
+        large=True,
+    ),
+    Line(
+        "growth-replay",
+        "Replay of 1,000,000 entries",
+        Run("ours:replay", LARGE),
+        "entries/s",
+        (
+            Beside(Run("ours:replay"), "the same of 100,000: memory", 1.3, "memory"),
+            Beside(Run("ours:replay"), "the same of 100,000: time per entry", None, "time"),
+        ),
+        large=True,
+    ),
+)
