@@ -152,7 +152,7 @@ class _Intake:
         names = _names(document.data)
         if names is not None and "kind" in names:
             own = from_json(_value(document.data))
-            draft = draft_own(own, now=self.clock.now(), corp_id=self.corp_id)
+            draft = draft_own(own, now=self.clock.now(), corp_id=self.corp_id, repeatable=True)
             return _Batch([draft], [document])
         if names is None or "msg_list" in names or "errcode" in names:
             return self._page(document)

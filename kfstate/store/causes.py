@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from kfstate.clock import SECOND
 from kfstate.errors import EnvelopeError
+from kfstate.machine.kinds import OWN_KINDS
 from kfstate.store.dialect import as_text, query, query_in
 from kfstate.store.identity import Fresh
 from kfstate.store.rows import Draft, StreamKey
@@ -49,6 +50,8 @@ class Causes:
     intents: dict[tuple[int, str], int]
     """(stream id, msgid) → position of its latest ``message_intended``."""
     entries: dict[int, _Earlier]
+    own: dict[tuple[int, int], int]
+    """(stream id, second) → latest time of an own entry in it, for the whole seconds that callers gave."""
 
     def note(self, stream: int, at: int) -> None:
         """Take up the time of an entry of this batch."""
@@ -70,6 +73,9 @@ class Causes:
             same = earlier is not None and earlier.stream == stream
             floor = earlier.at if same and earlier is not None else self.latest[stream]
             occurred_at = max(occurred_at, floor + 1)
+        elif (stream, occurred_at // SECOND) in self.own:
+            # The caller counts in whole seconds: what it recorded first came first.
+            occurred_at = max(occurred_at, self.own[stream, occurred_at // SECOND] + 1)
         intended = earlier.counts if earlier is not None and earlier.kind == "message_intended" else None
         counts = _counts(draft.kind, draft.via, intended)
         # Two own calls in one second are folded in the order they were made, and only for them do we know it: hence the
@@ -86,6 +92,8 @@ class Causes:
 
     def _remember(self, draft: Draft, stream: int, position: int, at: int, counts: int | None) -> None:
         self.latest[stream] = max(at, self.latest[stream])
+        if (second := (stream, at // SECOND)) in self.own:
+            self.own[second] = max(at, self.own[second])
         self.entries[position] = _Earlier(position, stream, draft.kind, at, counts)
         if draft.kind == "message_intended" and draft.ref:
             self.intents[stream, draft.ref] = position
@@ -111,7 +119,7 @@ def gather(conn: Connection, fresh: Iterable[Fresh], opened: dict[StreamKey, Ope
     own = [draft for _, _, draft, _ in fresh if draft.own]
     if not own:
         return None
-    causes = Causes(latest={}, intents={}, entries={})
+    causes = Causes(latest={}, intents={}, entries={}, own={})
     for key in dict.fromkeys(draft.stream for draft in own):
         stream = opened[key]
         id_ = stream.row.id
@@ -123,11 +131,21 @@ def gather(conn: Connection, fresh: Iterable[Fresh], opened: dict[StreamKey, Ope
         causes.latest[id_] = query(conn, sql, (id_, newest))[0][0]
         if any(draft.kind in _OUTCOMES and draft.cause is None and draft.ref for draft in own if draft.stream == key):
             _intents(conn, id_, newest - _LOOK_BACK, causes)
+    for draft in own:
+        if draft.own == 1 and draft.occurred_at is not None and draft.occurred_at % SECOND == 0:
+            second = draft.occurred_at // SECOND
+            causes.own.setdefault((id_ := opened[draft.stream].row.id, second), _own(conn, id_, second))
     named = {draft.cause for draft in own if draft.cause is not None} | set(causes.intents.values())
     sql = f"SELECT position, stream, kind, {_AT}, counts FROM kf_entry WHERE position IN (??)"
     for row in query_in(conn, sql, sorted(named)):
         causes.entries[row[0]] = _earlier(row)
     return causes
+
+
+def _own(conn: Connection, stream: int, second: int) -> int:
+    kinds = ", ".join(f"'{kind}'" for kind in sorted(OWN_KINDS))
+    sql = f"SELECT MAX(occurred_at) FROM kf_entry WHERE stream = ? AND sort_second = ? AND kind IN ({kinds})"
+    return query(conn, sql, (stream, second))[0][0] or -1
 
 
 def _earlier(row: tuple[Any, ...]) -> _Earlier:

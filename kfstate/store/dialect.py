@@ -8,7 +8,7 @@ which database they have.
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -180,7 +180,7 @@ def bulk_insert(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]])
     Goes to the driver directly: processing rows one by one would cost more than inserting them.
     """
     if rows:
-        conn.exec_driver_sql(_insert(table, _mark(conn)), list(rows))
+        _execute_many(conn, _insert(table, _mark(conn)), rows)
 
 
 @lru_cache(maxsize=64)
@@ -189,10 +189,15 @@ def _insert(table: Table, mark: str) -> str:
     return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join([mark] * len(table.columns))})"
 
 
+def _execute_many(conn: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    with closing(conn.connection.cursor()) as cursor:
+        cursor.executemany(sql, rows)
+
+
 def bulk_upsert(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, or replace those with the same primary key; values stand in the order of the table's columns."""
     if rows:
-        conn.exec_driver_sql(_upsert(table, _mark(conn), conn.dialect.name), list(rows))
+        _execute_many(conn, _upsert(table, _mark(conn), conn.dialect.name), rows)
 
 
 @lru_cache(maxsize=64)
@@ -211,14 +216,14 @@ def _mark(conn: Connection) -> str:
 
 
 def query(conn: Connection, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Run a statement written with ``?`` and return the driver's own tuples."""
+    """Run a statement written with ``?`` in the transaction of ``conn``, and return the driver's own tuples.
+
+    Past SQLAlchemy's result objects: describing the columns anew would cost more than most of our statements.
+    """
     mark = _mark(conn)
-    result = conn.exec_driver_sql(sql if mark == "?" else sql.replace("?", mark), values)
-    if result.cursor is None:
-        return []
-    rows = list(result.cursor.fetchall())
-    result.close()
-    return rows
+    with closing(conn.connection.cursor()) as cursor:
+        cursor.execute(sql if mark == "?" else sql.replace("?", mark), values)
+        return cursor.fetchall() if cursor.description else []  # type: ignore[return-value]  # rows are tuples here
 
 
 def query_in(conn: Connection, sql: str, values: Iterable[Any], *fixed: Any) -> Iterator[tuple[Any, ...]]:

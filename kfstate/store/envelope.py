@@ -6,7 +6,8 @@
      "actor": "router", "reason": "vip", "request_id": "r-1", "key": "r-1/3", "service_state": 3,
      "servicer_userid": "li"}
 
-``occurred_at`` is ISO 8601 with an offset, or unix seconds; absent means now. ``key`` makes recording idempotent.
+``occurred_at`` is ISO 8601 with an offset, or unix seconds, and stands as it is given; absent means now, and never
+before what the log has of the conversation already. ``key`` makes recording idempotent.
 ``data`` is an object of the caller's own; it is kept with the payload, beside ``reason`` and ``request_id``.
 """
 
@@ -216,8 +217,10 @@ def _time(name: str, value: object) -> int:
     raise _refuse(name, value, "neither ISO 8601 nor unix seconds")
 
 
-def draft_own(own: OwnEntry, *, now: int, corp_id: str = "") -> Draft:
+def draft_own(own: OwnEntry, *, now: int, corp_id: str = "", repeatable: bool = False) -> Draft:
     """Return the draft of an own entry. Its payload is its canonical JSON.
+
+    ``repeatable``: without a key of its own, a timed entry is known by its content, so that a file can be read again.
 
     Raises :class:`~kfstate.errors.EnvelopeError` where it lies more than a day ahead of ``now`` (microseconds).
     """
@@ -230,13 +233,13 @@ def draft_own(own: OwnEntry, *, now: int, corp_id: str = "") -> Draft:
     except (TypeError, ValueError, RecursionError) as error:
         raise _refuse("data", own.data, f"no JSON ({error})") from None
     content = hashlib.sha256(body).digest()
-    key = identity_key(corp_id, "own", own.open_kfid, own.key) if own.key else b""
+    known_by = own.key or (content.hex() if repeatable and own.occurred_at is not None else "")
+    key = identity_key(corp_id, "own", own.open_kfid, known_by) if known_by else b""
     code_kind = (
         (own.code_kind or ("welcome_code" if own.as_kind == "enter_session" else "msg_code")) if own.code else None
     )
-    # 2: append lifts occurred_at. 1: it stands as it was given.
-    raised = RULES[own.kind].raised
-    mark = 2 if raised == "always" or (raised == "given" and own.occurred_at is None) else 1
+    # 2: our clock says when, so append lifts it above what was recorded before. 1: a time that was given stands.
+    mark = 2 if own.occurred_at is None else 1
     # fmt: off
     return Draft(
         _stream(own, corp_id), own.kind, occurred_at, int.from_bytes(content[:4], "big") >> 4, own.change_type,

@@ -6,8 +6,10 @@ left out of the typed columns, named in ``problem``, and kept in the payload.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -15,11 +17,13 @@ from kfstate.clock import SECOND
 from kfstate.machine.kinds import EVENT_KINDS
 from kfstate.store.rows import Draft, StreamKey
 
-__all__ = ["draft_elements", "identity_key", "is_id", "tie_of"]
+__all__ = ["FACT_BITS", "draft_elements", "identity_key", "is_id", "tie_of"]
 
 _sha256 = hashlib.sha256
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
+FACT_BITS = 15
+_FACTS = (1 << FACT_BITS) - 1
 _MAX_SECOND = 1 << 43
 _DAY = 86_400
 
@@ -30,9 +34,11 @@ def is_id(value: object) -> bool:
 
 
 def tie_of(open_kfid: str, msgid: str) -> int:
-    """Return ``tie`` of WeCom's entry with that msgid (48 bits).
+    """Return the upper 48 bits of ``tie`` of WeCom's entry with that msgid.
 
-    A recall names a msgid that no column holds: its entry is the one of the same stream with this tie.
+    A recall names a msgid that no column holds: its entry is the one of the same stream whose ``tie >> FACT_BITS`` is
+    this. The lower bits come from the deciding facts, for entries that share a msgid and a second: their order, too,
+    must not depend on which came first.
     """
     return int.from_bytes(_sha256(f"{open_kfid}\0{msgid}".encode()).digest()[:6], "big")
 
@@ -60,15 +66,20 @@ def draft_elements(
 def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it would cost more than it explains)
     element: bytes, ordinal: int, account: str, corp_id: str, streams: dict[tuple[str, str, str], StreamKey]
 ) -> Draft:
+    problems: list[str] = []
     try:
         entry = _decode(element)
         content = _sha256(_encode(entry)).digest()
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        return _undecodable(element, ordinal, account, corp_id, f"not JSON: {error}")
+        try:
+            entry = _tolerant(element)
+        except (ValueError, RecursionError):
+            return _undecodable(element, ordinal, account, corp_id, f"not JSON: {error}")
+        content = _sha256(element).digest()
+        problems.append("a text in it is not Unicode")
     if type(entry) is not dict:
         return _undecodable(element, ordinal, account, corp_id, "not an object")
 
-    problems: list[str] = []
     get = entry.get
     msgtype = get("msgtype")
     if msgtype is not None and not (type(msgtype) is str and _short(msgtype, 64)):
@@ -121,10 +132,11 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
     said_origin = "" if origin is None else str(origin)
     if msgid:
         key = identity_key(corp_id, said_origin, open_kfid, msgid)
-        tie = tie_of(open_kfid, msgid)
+        told_apart = f"{kind}\0{change_type}\0{servicer_from}\0{servicer_to}\0{menu_click}\0{ref}\0{reject_switch}"
+        tie = tie_of(open_kfid, msgid) << FACT_BITS | crc32(told_apart.casefold().encode()) & _FACTS
     else:
         key = _sha256(f"{corp_id}\0{said_origin}\0{open_kfid}\0\0".encode() + content).digest()
-        tie = int.from_bytes(content[:6], "big")
+        tie = int.from_bytes(content[:6], "big") << FACT_BITS
     day, occurred_at = (0, None) if send_time is None else (send_time // _DAY, send_time * SECOND)
     # fmt: off
     return Draft(
@@ -133,6 +145,11 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
         None, ordinal, element, day, key, content, 0, "; ".join(problems) if problems else "",
     )
     # fmt: on
+
+
+def _tolerant(element: bytes) -> Any:
+    """Read an element in which a text is cut inside a character: half an emoji must not cost a customer's message."""
+    return json.loads(element.decode("utf-8", "replace"))
 
 
 _NOTHING = ("", None, None, None, None, "", None)

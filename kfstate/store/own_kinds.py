@@ -38,18 +38,16 @@ class KindRule:
     """What one kind of own entry looks like.
 
     ``stream`` is where it goes: ``conversation``, ``servicer``, ``account``, ``log``, or ``any`` (the ids decide).
-    ``raised``: its time is lifted above what its stream has: ``always``, ``never``, or where none was ``given``.
     """
 
     needs: frozenset[str]
     allows: frozenset[str]
     stream: str = "conversation"
-    raised: str = "always"
 
 
-def _rule(needs: str, allows: str, stream: str = "conversation", raised: str = "always") -> KindRule:
+def _rule(needs: str, allows: str, stream: str = "conversation") -> KindRule:
     needed = frozenset(needs.split())
-    return KindRule(needs=needed, allows=needed | frozenset(allows.split()), stream=stream, raised=raised)
+    return KindRule(needs=needed, allows=needed | frozenset(allows.split()), stream=stream)
 
 
 _SEND = "msgid msgtype code code_kind cause"
@@ -65,19 +63,17 @@ RULES = {
     "reply_lost": _rule("via", "service_state servicer_userid msgid cause"),
     "servicer_reading": _rule("servicer_userid receiving", "stop_type cause", stream="servicer"),
     "account_reading": _rule("manage_privilege", "cause", stream="account"),
-    "history_gap": _rule("from_at", "cause", stream="any", raised="never"),
+    "history_gap": _rule("from_at", "cause", stream="any"),
     "own_action": _rule("via", "msgid errcode servicer_userid code code_kind cause", stream="any"),
-    "session_expired": _rule("target", "from_at", raised="never"),
+    "session_expired": _rule("target", "from_at"),
     "machine_activated": _rule("fingerprint", "", stream="log"),
     "redecoded": _rule(
         "target as_kind",
         "service_state servicer_userid old_servicer_userid change_type errcode msgid msgtype menu_click code code_kind "
         "fail_type reject_switch receiving stop_type",
         stream="any",
-        raised="never",
     ),
-    # "Set the state at T" means T: a correction is lifted only where it names no time of its own.
-    "correction": _rule("", "service_state servicer_userid target cause", raised="given"),
+    "correction": _rule("", "service_state servicer_userid target cause"),
 }
 
 if set(RULES) != OWN_KINDS:  # a kind without a rule would be refused, or taken as it comes

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kfstate.store.facts import draft_elements, tie_of
+from kfstate.store.facts import FACT_BITS, draft_elements, tie_of
 from kfstate.store.rows import Draft
 from kfstate.wire import decode_msg
 from tests.store.conftest import Build
@@ -134,7 +134,7 @@ def test_odd_values_stay_out_of_the_columns(element: Build) -> None:
 
 def test_tie_is_that_of_the_msgid(element: Build) -> None:
     """The tie of an entry can be worked out from the msgid that a recall names."""
-    assert tie_of("wkA", "m1") == draft(element()).tie
+    assert tie_of("wkA", "m1") == draft(element()).tie >> FACT_BITS
 
 
 def test_content_does_not_depend_on_spelling(element: Build) -> None:
@@ -184,3 +184,22 @@ def test_facts_are_what_the_wire_models_say(element: Build, members: dict[str, A
     assert (body.new_servicer_userid or body.servicer_userid or "") == made.servicer_to
     assert (body.old_servicer_userid or "", body.msg_code or body.welcome_code or "") == (made.servicer_from, made.code)
     assert body.receiving == (None if made.receiving is None else bool(made.receiving))
+
+
+@pytest.mark.parametrize("text", [b'"cut \\ud83d"', b'"cut \xf0\x9f"'])
+def test_a_text_cut_inside_a_character_still_is_a_message(text: bytes) -> None:
+    """Half an emoji is reported and kept as it came, and the customer's message counts all the same."""
+    element = (
+        b'{"msgid":"m1","open_kfid":"wkA","external_userid":"wmA","send_time":1,"origin":3,"msgtype":"text","text":'
+        b'{"content":' + text + b"}}"
+    )
+    (made,) = draft_elements([element])
+    assert ("customer_message", element, "a text in it is not Unicode") == (made.kind, made.body, made.problem)
+
+
+def test_entries_of_one_msgid_are_told_apart_by_their_facts(element: Build) -> None:
+    """The lower bits of the tie order entries that share msgid and second, whichever came first."""
+    same = draft(element()), draft(element(text={"content": "other words"}))
+    other = draft(element(origin=5, servicer_userid="li"))
+    assert same[0].tie == same[1].tie != other.tie
+    assert same[0].tie >> FACT_BITS == other.tie >> FACT_BITS
