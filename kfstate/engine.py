@@ -31,6 +31,7 @@ from kfstate.service_state import KfServiceState
 from kfstate.sources import Source
 from kfstate.store import dialect, schema, verify
 from kfstate.store.envelope import OwnEntry, from_json
+from kfstate.store.head import read_head
 from kfstate.store.read import find_stream
 from kfstate.store.rows import Expected, Stream, StreamKey
 
@@ -192,6 +193,21 @@ class Engine:
         with self._reading() as conn:
             return conversation_queries.count(conn, wanted, corp_id=self.corp_id)
 
+    def counts(
+        self,
+        *,
+        state: KfServiceState | int | str | None = None,
+        account: str | None = None,
+        servicer: str | None = None,
+        doubt: str | None = None,
+        as_of_log: bool = False,
+    ) -> dict[KfServiceState, int]:
+        """Return how many of the conversations that :meth:`conversations` would yield are in each state."""
+        now = None if as_of_log else self._now()
+        wanted = Filter(state=_state(state), account=account, servicer=servicer, doubt=doubt, now=now)
+        with self._reading() as conn:
+            return conversation_queries.counts(conn, wanted, corp_id=self.corp_id)
+
     def sessions(
         self,
         *,
@@ -259,6 +275,11 @@ class Engine:
         """Recompute the hash chain over the whole log and the commitments of all payloads."""
         with self._reading() as conn:
             return verify.verify(conn)
+
+    def position(self) -> int:
+        """Return the position of the last entry of the log."""
+        with self._reading() as conn:
+            return read_head(conn).position
 
     def behind(self) -> int | None:
         """Return how many entries the projections lag behind the log (0 as a rule); None: another machine's."""

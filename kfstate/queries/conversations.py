@@ -11,7 +11,7 @@ from kfstate.queries.views import ConversationView, LoadView, QueueView, SendWin
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import query
 
-__all__ = ["Filter", "conversation", "conversations", "count", "folded", "load", "queue"]
+__all__ = ["Filter", "conversation", "conversations", "count", "counts", "folded", "load", "queue"]
 
 _STATE = [field.name for field in attrs.fields(SessionState)]
 _COLUMNS = (
@@ -128,6 +128,20 @@ def count(conn: Connection, wanted: Filter, *, corp_id: str) -> int:
     sql = f"SELECT COUNT(*) FROM kf_conversation c {_JOINS}WHERE n.corp_id = ? AND {condition}"
     total: int = query(conn, sql, (corp_id, *values))[0][0]
     return total
+
+
+def counts(conn: Connection, wanted: Filter, *, corp_id: str) -> dict[KfServiceState, int]:
+    """Return how many conversations there are in each state."""
+    condition, values = wanted.where()
+    state, times = "c.service_state", list[int]()
+    if wanted.now is not None:
+        state, times = f"CASE WHEN c.expires_at <= ? THEN {_FINISHED} ELSE c.service_state END", [wanted.now]
+    sql = (
+        f"SELECT {state} AS state, COUNT(*) FROM kf_conversation c {_JOINS}WHERE n.corp_id = ? AND {condition} "
+        "GROUP BY 1"
+    )
+    found = {int(number): int(total) for number, total in query(conn, sql, (*times, corp_id, *values))}
+    return {state: found.get(state, 0) for state in KfServiceState}
 
 
 def queue(conn: Connection, *, account: str | None, corp_id: str, now: int) -> list[QueueView]:
