@@ -1,0 +1,70 @@
+"""``kfstate rebuild`` and ``verify``: whether the tables and the log are what they should be."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from kfstate.cli.context import Given
+from kfstate.cli.exits import Exit
+
+__all__ = ["rebuild", "verify"]
+
+
+def rebuild(*, check: Annotated[bool, Parameter(negative="")] = False, ctx: Given) -> int:
+    """Fold the whole log again into fresh tables.
+
+    Args:
+        check: Change nothing; count the rows that differ from a fresh fold, and leave with 1 when there are any.
+        ctx: The settings of this run.
+    """
+    with ctx.reader() as engine, ctx.out.progress(engine.position()) as progress:
+        task = progress.task_ids[0]
+
+        def done(further: int) -> None:
+            progress.update(task, advance=further, done=progress.tasks[0].fields["done"] + further)
+
+        if not check:
+            found = {"entries": engine.rebuild(progress=done), "conversations": 0}
+            found["conversations"] = engine.count(as_of_log=True)
+            tables: dict[str, int] = {}
+        else:
+            difference = engine.check(progress=done)
+            tables = difference.tables
+            found = {
+                "entries": difference.entries,
+                "conversations": difference.conversations,
+                "different": difference.different,
+            }
+    if ctx.out.json:
+        ctx.out.line(found | {"tables": tables} if tables else found)
+    else:
+        ctx.out.facts({**found, **tables})
+    return Exit.REJECTED if tables else Exit.OK
+
+
+def verify(*, ctx: Given) -> int:
+    """Recompute the hash chain over the whole log, and say at which position it does not hold.
+
+    Args:
+        ctx: The settings of this run.
+    """
+    with ctx.reader() as engine:
+        found = engine.verify()
+    damage = found.damage
+    result: dict[str, object] = {
+        "ok": damage is None,
+        "entries": found.entries,
+        "first": found.first,
+        "last": found.last,
+        "chain": found.chain.hex(),
+        "erased": len(found.erased),
+        "erased_names": len(found.erased_names),
+        "damage": None if damage is None else {"position": damage.position, "reason": damage.reason},
+    }
+    if ctx.out.json:
+        ctx.out.line(result)
+    else:
+        status = "OK" if damage is None else f"FAIL {damage.position}: {damage.reason}"
+        del result["ok"], result["damage"]
+        ctx.out.facts({"status": status, **{name.replace("_", " "): value for name, value in result.items()}})
+    return Exit.OK if damage is None else Exit.REJECTED

@@ -1,0 +1,56 @@
+"""What every command is given: the effective settings, where to print, and a way to the engine."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+from cyclopts import Parameter
+
+from kfstate.cli.database import must_exist, url_of
+from kfstate.cli.output import Output
+from kfstate.cli.words import Lang
+
+if TYPE_CHECKING:
+    from kfstate.clock import Clock
+    from kfstate.engine import Engine
+
+__all__ = ["Context", "Given", "language"]
+
+
+@attrs.frozen
+class Context:
+    """The settings of this run; ``sources`` says of each where it came from: option, environment, locale, default."""
+
+    db: str
+    corp_id: str
+    out: Output
+    sources: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """The URL of the database."""
+        return url_of(self.db)
+
+    def reader(self) -> "Engine":
+        """Open the database for a question; raise an error where there is none."""
+        must_exist(self.url)
+        return self.writer()
+
+    def writer(self, *, clock: "Clock | None" = None) -> "Engine":
+        """Open the database; create it where there is none."""
+        from kfstate.engine import Engine
+
+        return Engine(self.url, corp_id=self.corp_id, clock=clock)
+
+
+Given = Annotated[Context, Parameter(parse=False)]
+"""How a command asks for its :class:`Context`."""
+
+
+def language(environment: Mapping[str, str] = os.environ) -> Lang:
+    """Return the language of the locale: Chinese, or else English."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if environment.get(name):
+            return "zh" if environment[name].lower().startswith("zh") else "en"
+    return "en"

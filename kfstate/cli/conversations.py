@@ -1,0 +1,184 @@
+"""``kfstate conversations``, ``show`` and ``sessions``: what state things are in."""
+
+from itertools import islice
+from typing import Annotated, TypedDict
+
+from cyclopts import Parameter
+
+from kfstate.cli.context import Context, Given
+from kfstate.cli.cursors import join, split
+from kfstate.cli.exits import UsageError
+from kfstate.cli.tables import CONVERSATIONS, SESSIONS, conversation_facts
+from kfstate.service_state import KfServiceState
+
+__all__ = ["conversations", "sessions", "show"]
+
+ON_TERMINAL = 50
+"""How many rows a table has, unless told otherwise."""
+
+
+class _Wanted(TypedDict):
+    """Which conversations: what the engine's questions about many of them take."""
+
+    state: KfServiceState | None
+    account: str | None
+    servicer: str | None
+    doubt: str | None
+    as_of_log: bool
+
+
+def conversations(
+    *,
+    state: KfServiceState | None = None,
+    account: str | None = None,
+    servicer: str | None = None,
+    doubt: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+    as_of_log: Annotated[bool, Parameter(negative="")] = False,
+    ctx: Given,
+) -> None:
+    """List conversations with their states, by external_userid and open_kfid.
+
+    Args:
+        state: Only those in this state.
+        account: Only those of this open_kfid.
+        servicer: Only those that this servicer serves now.
+        doubt: Only those with this doubt; "any" for any.
+        limit: At most so many (default: all in a pipe, 50 on a terminal).
+        after: Go on after this cursor, as the previous page printed it: EXTERNAL_USERID/OPEN_KFID.
+        as_of_log: The state as of each last entry, instead of now (when a session may have expired).
+        ctx: The settings of this run.
+    """
+    from kfstate.queries.views import as_json
+
+    wanted: _Wanted = {
+        "state": state, "account": account, "servicer": servicer, "doubt": _doubt(doubt), "as_of_log": as_of_log
+    }  # fmt: skip
+    start = split(after, "EXTERNAL_USERID", "OPEN_KFID") if after else None
+    most = _most(ctx, limit)
+    with ctx.reader() as engine:
+        found = engine.conversations(
+            **wanted,
+            after=(start[0], start[1]) if start else None,
+            limit=None if most is None else most + 1,
+        )
+        if ctx.out.json:
+            last = None
+            for last in islice(found, most):
+                ctx.out.line(as_json(last))
+            if last is not None and next(found, None) is not None:
+                ctx.out.note(f"{ctx.out.word('next page')}: --after {join(last.external_userid, last.open_kfid)}")
+            return
+        views = list(found)
+        counts = engine.counts(**wanted)
+    shown = views[:most]
+    foot = _counted(ctx, counts, len(shown))
+    if len(views) > len(shown):
+        foot += f"\n{ctx.out.word('next page')}: --after {join(shown[-1].external_userid, shown[-1].open_kfid)}"
+    ctx.out.table(CONVERSATIONS, shown, foot=foot)
+
+
+def show(
+    open_kfid: str,
+    external_userid: str,
+    *,
+    as_of_log: Annotated[bool, Parameter(negative="")] = False,
+    ctx: Given,
+) -> None:
+    """Show one conversation: its state, since when, by what it was decided, and what is doubtful.
+
+    Leaves with 3 when no entry of it is in the log.
+
+    Args:
+        open_kfid: The account.
+        external_userid: The customer.
+        as_of_log: The state as of the last entry, instead of now (when the session may have expired).
+        ctx: The settings of this run.
+    """
+    from kfstate.queries.views import as_json
+
+    with ctx.reader() as engine:
+        view = engine.state(open_kfid, external_userid, as_of_log=as_of_log)
+    if ctx.out.json:
+        ctx.out.line(as_json(view))
+    else:
+        ctx.out.facts(conversation_facts(view))
+
+
+def sessions(
+    *,
+    account: str | None = None,
+    customer: str | None = None,
+    running: Annotated[bool | None, Parameter(negative="--ended")] = None,
+    limit: int | None = None,
+    after: str | None = None,
+    as_of_log: Annotated[bool, Parameter(negative="")] = False,
+    ctx: Given,
+) -> None:
+    """List sessions with their times, waits, servicers, and how they ended.
+
+    Args:
+        account: Only those of this open_kfid.
+        customer: Only those of this external_userid.
+        running: Only those that run, or only those that have ended.
+        limit: At most so many (default: all in a pipe, 50 on a terminal).
+        after: Go on after this cursor, as the previous page printed it: EXTERNAL_USERID/OPEN_KFID/SESSION.
+        as_of_log: As of each last entry, instead of now (when a session may have expired).
+        ctx: The settings of this run.
+    """
+    from kfstate.queries.views import as_json
+
+    most = _most(ctx, limit)
+    with ctx.reader() as engine:
+        found = engine.sessions(
+            open_kfid=account, external_userid=customer, running=running, after=_session_cursor(after),
+            limit=None if most is None else most + 1, as_of_log=as_of_log,
+        )  # fmt: skip
+        last = None
+        shown = []
+        for last in islice(found, most):
+            if ctx.out.json:
+                ctx.out.line(as_json(last))
+            else:
+                shown.append(last)
+        more = last is not None and next(found, None) is not None
+    following = ""
+    if more and last is not None:
+        cursor = join(last.external_userid, last.open_kfid, last.session)
+        following = f"{ctx.out.word('next page')}: --after {cursor}"
+    if not ctx.out.json:
+        ctx.out.table(SESSIONS, shown, foot=following)
+    elif following:
+        ctx.out.note(following)
+
+
+def _session_cursor(after: str | None) -> tuple[str, str, int] | None:
+    if not after:
+        return None
+    customer, account, number = split(after, "EXTERNAL_USERID", "OPEN_KFID", "SESSION")
+    if not number.isdecimal():
+        raise UsageError(f'--after "{after}": "{number}" is no number of a session')
+    return customer, account, int(number)
+
+
+def _most(ctx: Context, limit: int | None) -> int | None:
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit: {limit} is less than 1")
+    return ON_TERMINAL if limit is None and not ctx.out.json else limit
+
+
+def _doubt(doubt: str | None) -> str | None:
+    from kfstate.machine.state import DOUBTS
+
+    if doubt is not None and doubt != "any" and doubt not in DOUBTS:
+        raise UsageError(f'--doubt: "{doubt}" is none of any, {", ".join(DOUBTS)}')
+    return doubt
+
+
+def _counted(ctx: Context, counts: dict[KfServiceState, int], shown: int) -> str:
+    from kfstate.cli.words import state_label
+
+    states = " · ".join(f"{state_label(state, ctx.out.lang)} {number:,}" for state, number in counts.items() if number)
+    total = f"{ctx.out.word('shown')} {shown:,}, {ctx.out.word('total')} {sum(counts.values()):,}"
+    return f"{total}: {states}" if states else total

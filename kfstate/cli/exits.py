@@ -1,0 +1,75 @@
+"""Exit codes, and which error leads to which."""
+
+import enum
+import sys
+
+from kfstate.errors import (
+    CursorConflictError,
+    KfstateError,
+    StoreError,
+    UnknownConversationError,
+    VersionConflictError,
+)
+
+__all__ = ["MEANINGS", "DatabaseError", "Exit", "UsageError", "exit_of"]
+
+
+class Exit(enum.IntEnum):
+    """How a command ended."""
+
+    OK = 0
+    REJECTED = 1
+    USAGE = 2
+    UNKNOWN_CONVERSATION = 3
+    DATABASE = 4
+    CONFLICT = 5
+    BUG = 70
+    INTERRUPTED = 130
+    CLOSED_PIPE = 141
+
+
+MEANINGS = {
+    Exit.OK: "done",
+    Exit.REJECTED: "something was rejected, or a check failed; the rest is done",
+    Exit.USAGE: "the command line is wrong; nothing was done",
+    Exit.UNKNOWN_CONVERSATION: "no entry of this conversation is in the log",
+    Exit.DATABASE: "the database is not there, cannot be opened, is locked, or has another schema",
+    Exit.CONFLICT: "a stream or a cursor is not where the caller expected it",
+    Exit.BUG: "a bug in kfstate; please report it",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C); what was stored before stays stored",
+    Exit.CLOSED_PIPE: "the reader of the output went away",
+}
+
+
+class UsageError(Exception):
+    """The command line is wrong."""
+
+
+class DatabaseError(Exception):
+    """The database cannot be used."""
+
+
+def exit_of(error: Exception) -> tuple[Exit, str] | None:
+    """Return the exit code of an error and its one line; None: nobody foresaw it."""
+    line = " ".join(str(error).split())
+    if isinstance(error, UsageError):
+        return Exit.USAGE, line
+    if isinstance(error, UnknownConversationError):
+        return Exit.UNKNOWN_CONVERSATION, line
+    if isinstance(error, (VersionConflictError, CursorConflictError)):
+        return Exit.CONFLICT, line
+    if isinstance(error, (StoreError, DatabaseError)):
+        return Exit.DATABASE, line
+    if isinstance(error, KfstateError):
+        return Exit.REJECTED, line
+    return _of_driver(error)
+
+
+def _of_driver(error: Exception) -> tuple[Exit, str] | None:
+    if "sqlalchemy" in sys.modules:
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+        if isinstance(error, SQLAlchemyError):
+            told = error.orig if isinstance(error, DBAPIError) else error
+            return Exit.DATABASE, " ".join(f"the database says: {told}".split())
+    return None

@@ -1,0 +1,99 @@
+"""``kfstate history``, ``explain`` and ``events``: how things came to be as they are."""
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from kfstate.cli.context import Context, Given
+from kfstate.cli.conversations import ON_TERMINAL
+from kfstate.cli.exits import UsageError
+from kfstate.cli.tables import ENTRIES, STEPS
+
+__all__ = ["events", "explain", "history", "show_explanation"]
+
+_ALL = 1 << 62
+
+
+def history(open_kfid: str, external_userid: str, *, ctx: Given) -> None:
+    """Show what each entry of a conversation did, in the order of the fold.
+
+    Args:
+        open_kfid: The account.
+        external_userid: The customer.
+        ctx: The settings of this run.
+    """
+    from kfstate.queries.views import as_json
+
+    with ctx.reader() as engine:
+        steps = engine.history(open_kfid, external_userid)
+    if not ctx.out.json:
+        ctx.out.table(STEPS, steps)
+        return
+    for step in steps:
+        ctx.out.line(as_json(step))
+
+
+def explain(
+    open_kfid: str,
+    external_userid: str,
+    *,
+    as_of_log: Annotated[bool, Parameter(negative="")] = False,
+    ctx: Given,
+) -> None:
+    """Explain why a conversation is in its state: the deciding entry, the transition, what is missing or doubtful.
+
+    Args:
+        open_kfid: The account.
+        external_userid: The customer.
+        as_of_log: The state as of the last entry, instead of now (when the session may have expired).
+        ctx: The settings of this run.
+    """
+    from kfstate.queries.views import as_json
+
+    with ctx.reader() as engine:
+        found = engine.explain(open_kfid, external_userid, as_of_log=as_of_log)
+    explanation = as_json(found)
+    if ctx.out.json:
+        ctx.out.line(explanation)
+    else:
+        show_explanation(ctx, explanation)
+
+
+def show_explanation(ctx: Context, explanation: dict[str, object]) -> None:
+    """Print an explanation (as JSON data) as a table."""
+    entry, transition, missing = (explanation[name] for name in ("entry", "transition", "missing"))
+    facts: dict[str, object] = {"reason": explanation["reason"], "doubt": explanation["doubt"]}
+    if isinstance(transition, dict):
+        way = f"{transition['before']} → {transition['after']}"
+        facts["transition"] = f"{transition['name']} ({transition['trigger']}: {way}, {transition['outcome']})"
+    if isinstance(missing, list) and missing:
+        facts["missing"] = " → ".join(map(str, missing))
+    if isinstance(entry, dict):
+        facts["deciding entry"] = f"{entry['position']}: {entry['kind']}, {entry['occurred_at']}"
+        facts["payload"] = json.dumps(entry["payload"], ensure_ascii=False)
+    ctx.out.facts(facts)
+
+
+def events(*, after: int = 0, limit: int | None = None, ctx: Given) -> None:
+    """List the log: every entry in order of position, with its payload in JSON.
+
+    Args:
+        after: Only entries after this position.
+        limit: At most so many (default: all in a pipe, 50 on a terminal).
+        ctx: The settings of this run.
+    """
+    from kfstate.queries.views import as_json
+
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit: {limit} is less than 1")
+    with ctx.reader() as engine:
+        if ctx.out.json:
+            for entry in engine.events(after=after, limit=limit or _ALL):
+                ctx.out.line(as_json(entry))
+            return
+        most = limit or ON_TERMINAL
+        found = list(engine.events(after=after, limit=most + 1))
+    shown = found[:most]
+    more = f"{ctx.out.word('next page')}: --after {shown[-1].position}" if len(found) > most else ""
+    ctx.out.table(ENTRIES, shown, foot=more)

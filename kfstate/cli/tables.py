@@ -1,0 +1,123 @@
+"""How the engine's views look as tables."""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from kfstate.cli.output import Column, seconds
+from kfstate.service_state import KfServiceState
+
+__all__ = ["CONVERSATIONS", "ENTRIES", "LOAD", "PROBLEMS", "QUEUE", "SESSIONS", "STEPS", "conversation_facts"]
+
+
+def _state(name: str) -> Callable[[Any], KfServiceState]:
+    """Return what makes a state of the word that a view holds."""
+    return lambda view: KfServiceState[getattr(view, name).upper()]
+
+
+def _text(heading: str, name: str) -> Column:
+    return Column(heading, attrgetter(name), raw=True)
+
+
+def _word(heading: str, name: str) -> Column:
+    return Column(heading, attrgetter(name))
+
+
+def _number(heading: str, name: str) -> Column:
+    return Column(heading, attrgetter(name), right=True)
+
+
+CONVERSATIONS = (
+    _text("account", "open_kfid"),
+    _text("customer", "external_userid"),
+    _word("state", "service_state"),
+    _text("servicer", "servicer_userid"),
+    _number("session", "session"),
+    _word("since", "since"),
+    _word("evidence", "evidence"),
+    _word("doubt", "doubt"),
+    _number("position", "position"),
+)
+
+SESSIONS = (
+    _text("account", "open_kfid"),
+    _text("customer", "external_userid"),
+    _number("session", "session"),
+    _word("opened", "opened_at"),
+    _word("opened by", "opened_by"),
+    Column("waited", lambda view: seconds(view.queue_seconds) if view.queued_at else None, right=True),
+    _word("taken", "taken_at"),
+    Column("servicer", lambda view: " → ".join(span.servicer_userid or "?" for span in view.servicers), raw=True),
+    _word("ended", "ended_at"),
+    _word("ended by", "ended_by"),
+    Column("in / out", lambda view: f"{view.messages_in} / {view.messages_out}", right=True, raw=True),
+)
+
+STEPS = (
+    _number("position", "position"),
+    _word("occurred", "occurred_at"),
+    Column("kind", attrgetter("kind"), raw=True, whole=True),
+    _word("outcome", "outcome"),
+    Column("before", _state("before")),
+    Column("after", _state("after")),
+    _text("servicer", "servicer_after"),
+    _number("session", "session"),
+    _text("reason", "reason"),
+    _word("doubt", "doubt"),
+)
+
+QUEUE = (
+    _text("account", "open_kfid"),
+    _text("customer", "external_userid"),
+    Column("waited", lambda view: seconds(view.waiting_seconds), right=True),
+    _word("queued since", "queued_since"),
+    _word("customer wrote", "last_customer_message_at"),
+    _number("session", "session"),
+    _word("doubt", "doubt"),
+)
+
+LOAD = (
+    _text("account", "open_kfid"),
+    _text("servicer", "servicer_userid"),
+    _word("receiving", "receiving"),
+    _number("open sessions", "open_sessions"),
+    _number("stop type", "stop_type"),
+)
+
+ENTRIES = (
+    _number("position", "position"),
+    _word("occurred", "occurred_at"),
+    Column("kind", attrgetter("kind"), raw=True, whole=True),
+    _text("account", "open_kfid"),
+    _text("customer", "external_userid"),
+    _text("servicer", "servicer_userid"),
+    _text("actor", "actor"),
+)
+
+PROBLEMS = (_text("source", "source"), _text("path", "path"), _text("reason", "reason"))
+
+
+def conversation_facts(view: Any) -> dict[str, object]:
+    """Return what is known of one conversation, word by word."""
+    window = view.send_window
+    return {
+        "account": view.open_kfid,
+        "customer": view.external_userid,
+        "state": view.service_state,
+        "servicer": view.servicer_userid,
+        "previous servicer": view.previous_servicer_userid,
+        "since": view.since,
+        "queued since": view.queued_since,
+        "session": view.session,
+        "opened by": view.opened_by,
+        "evidence": view.evidence,
+        "doubt": view.doubt,
+        "deciding entry": view.position,
+        "customer wrote": view.last_customer_message_at,
+        "expires": view.expires_at,
+        "sends used": window.used,
+        "sends left": window.left,
+        "sends until": window.until,
+        "synced until": view.synced_until,
+        "machine": view.machine,
+    }
