@@ -74,7 +74,9 @@ def _move(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> 
 
 def _hand_on(state: SessionState, entry: Entry, servicer: int | str | None) -> None:
     """Set who serves, and who did before: whom the entry names as such, else whom the log says."""
-    left = state.servicer if entry.servicer_from is None else entry.servicer_from
+    left = entry.servicer_from
+    if left is None or left == servicer:
+        left = state.servicer
     if left is not None and left != servicer:
         state.previous_servicer = left
     state.servicer = servicer

@@ -222,11 +222,18 @@ def _spoils(machine: Machine, state: SessionState, first: _Named, then: _Named) 
 def steps(machine: Machine, state: SessionState, group: Sequence[Entry], skip: Mapping[int, str]) -> list[Step]:
     """Fold the entries of one second onto ``state``, in place, and return their steps."""
     expired_at = expire(machine, state, group[0].sort_second)
+    if len(group) == 1:
+        (entry,) = group
+        return [_step(machine, state, entry, skip.get(entry.position) or trigger_of(entry), expired_at)]
     taken = []
     for entry, trigger in fold_second(machine, state, group, skip):
-        before, servicer_before = state.service_state, state.servicer
-        row = machine.advance(state, entry, trigger)
-        missing = machine.missing[trigger, before] if row.outcome == "repaired" else ()
-        taken.append(Step(entry, row, before, servicer_before, pack(state), missing, expired_at))
+        taken.append(_step(machine, state, entry, trigger, expired_at))
         expired_at = None
     return taken
+
+
+def _step(machine: Machine, state: SessionState, entry: Entry, trigger: str, expired_at: int | None) -> Step:
+    before, servicer_before = state.service_state, state.servicer
+    row = machine.advance(state, entry, trigger)
+    missing = machine.missing[trigger, before] if row.outcome == "repaired" else ()
+    return Step(entry, row, before, servicer_before, pack(state), missing, expired_at)

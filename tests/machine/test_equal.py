@@ -84,6 +84,7 @@ def test_evolve_leaves_its_argument(story: list[Entry]) -> None:
 @given(stories(), st.sets(st.integers(0, 30)))
 def test_fold_in_parts(story: list[Entry], cuts: set[int]) -> None:
     """Folding on from a state, second by second or in larger parts, gives the steps of folding all at once."""
+    story = [made._replace(target=None) for made in story]  # what speaks of another part needs the whole
     seconds = [list(group) for _, group in itertools.groupby(story, key=lambda made: made.sort_second)]
     state = initial()
     steps: list[Step] = []

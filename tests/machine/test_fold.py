@@ -137,6 +137,8 @@ def test_previous_servicer_is_whom_the_event_names() -> None:
     """Where a change was missed, the servicer before is the one whom the event names, not the one in the log."""
     steps = fold(told("0 customer", "1 changed 3 new=a", "60 change 2 old=b new=c", "90 change 3 old=d"))
     assert [("c", "b"), (None, "d")] == [(step.state.servicer, step.state.previous_servicer) for step in steps[2:]]
+    taken_back = fold(told("0 customer", "1 changed 3 new=b", "60 change 4 old=a new=a"))[-1].state
+    assert ("a", "b") == (taken_back.servicer, taken_back.previous_servicer)
 
 
 def test_unseen_end() -> None:
