@@ -17,7 +17,7 @@ from kfstate.store import cursor as cursors
 from kfstate.store.envelope import draft_own, from_json
 from kfstate.store.facts import draft_elements
 from kfstate.store.head import read_head
-from kfstate.store.rows import Appended, Draft
+from kfstate.store.rows import AHEAD, Appended, Draft
 from kfstate.wire import split_page
 
 __all__ = ["CursorMove", "Problem", "Progress", "Report", "ingest"]
@@ -269,12 +269,14 @@ def _count(report: Report, batch: _Batch, appended: Appended, projected: Project
 
 
 def _note_problems(report: Report, batch: _Batch, appended: Appended) -> None:
-    for index, result in enumerate(appended.results):
-        if result.again:
-            known = "the same deciding facts: not folded" if result.again == 1 else "other deciding facts: folded"
+    for (index, position, draft, _), row in zip(appended.stored, appended.rows, strict=True):
+        if row.again:
+            known = "the same deciding facts: not folded" if row.again == 1 else "other deciding facts: folded"
             report.note(*batch.place(index), f"known msgid with other content and {known}")
-        if result.problem:
-            report.note(*batch.place(index), result.problem)
+        if draft.problem:
+            report.note(*batch.place(index), draft.problem)
+        if position in appended.late:
+            report.note(*batch.place(index), AHEAD)
 
 
 def _names(data: bytes) -> set[str] | None:

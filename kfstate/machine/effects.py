@@ -51,25 +51,42 @@ def expiry(clockwork: Clockwork, state: SessionState) -> int | None:
 
 
 def _move(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row) -> None:
+    if row.evidence == "timer":
+        _keep(state)
+    elif row.effect == "restore":
+        _restore(clockwork, state, entry.sort_second)
     before, after = state.service_state, int(row.dest)  # type: ignore[arg-type]  # the caller saw that it is there
     servicer = entry.servicer_to if after == _MANUAL else None
     if row.effect == "restore" and after == _MANUAL and servicer is None:
-        servicer = state.kept_servicer
+        servicer = state.servicer
     if after != before:
         state.since = entry.sort_second
         state.queued_since = entry.sort_second if after == _QUEUE else None
-    if row.evidence == "timer":
-        state.kept, state.kept_servicer = before, state.servicer
     _hand_on(state, entry, servicer)
     state.service_state = after
     if before == _FINISHED and after != _FINISHED:
-        if row.effect == "restore":
-            _anchor(clockwork, state, entry.sort_second)
-        else:
-            _open(clockwork, state, entry, row)
-        state.kept = state.kept_servicer = None
+        _open(clockwork, state, entry, row)
+        _forget(state)
     elif after == _FINISHED:
         state.doubtful_from = state.expires_at = None
+
+
+def _keep(state: SessionState) -> None:
+    state.kept, state.kept_servicer = state.service_state, state.servicer
+    state.kept_previous_servicer, state.kept_since = state.previous_servicer, state.since
+
+
+def _restore(clockwork: Clockwork, state: SessionState, second: int) -> None:
+    """Take up the session that a presumed expiry ended where it was; the entry is then folded onto it."""
+    state.service_state, state.servicer = _FINISHED if state.kept is None else state.kept, state.kept_servicer
+    state.previous_servicer, state.since = state.kept_previous_servicer, state.kept_since
+    state.queued_since = state.since if state.kept == _QUEUE else None
+    _forget(state)
+    _anchor(clockwork, state, second)
+
+
+def _forget(state: SessionState) -> None:
+    state.kept = state.kept_servicer = state.kept_previous_servicer = state.kept_since = None
 
 
 def _hand_on(state: SessionState, entry: Entry, servicer: int | str | None) -> None:
@@ -103,7 +120,7 @@ def _decide(clockwork: Clockwork, state: SessionState, entry: Entry, row: Row, b
         if row.evidence != "timer":
             state.position = entry.position
         if before == _FINISHED == state.service_state:
-            state.kept = state.kept_servicer = None
+            _forget(state)
     if row.evidence in STRONG:
         state.doubt = "none"
         if state.doubtful_from is not None and entry.sort_second >= state.doubtful_from:

@@ -74,6 +74,8 @@ class SessionState:
     kept: int | None = None
     """The state that a presumed expiry ended, as long as a later entry may still restore it."""
     kept_servicer: int | str | None = None
+    kept_previous_servicer: int | str | None = None
+    kept_since: int | None = None
     second: int = 0
     """Second of the last folded entry."""
 

@@ -125,7 +125,7 @@ def _change(
         if segment is not None and segment.ended_by == "expiry":
             segment.ended, segment.ended_by = None, None
     if after == _FINISHED:
-        if session.ended is None or session.ended_by == "expiry":
+        if session.ended is None or (session.ended_by == "expiry" and step.row.effect == "end"):
             end(session, segment, second, ended_by, queued_before if before == _QUEUE else None)
             session.abandoned = int(before == _QUEUE or (before == _FINISHED and session.abandoned))
         return segment

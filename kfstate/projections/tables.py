@@ -69,6 +69,8 @@ kf_conversation = Table(
     Column("expires_at", BigInteger),
     Column("kept", SmallInteger),
     Column("kept_servicer", BigInteger),
+    Column("kept_previous_servicer", BigInteger),
+    Column("kept_since", BigInteger),
     Column("second", BigInteger, nullable=False),
     Column("rejected", SmallInteger),
     Column("rejected_second", BigInteger),

@@ -20,6 +20,7 @@ from kfstate.store.rows import Draft, StreamKey
 __all__ = ["FACT_BITS", "draft_elements", "identity_key", "is_id", "tie_of"]
 
 _sha256 = hashlib.sha256
+_new = tuple.__new__
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 FACT_BITS = 15
@@ -139,11 +140,11 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
         tie = int.from_bytes(content[:6], "big") << FACT_BITS
     day, occurred_at = (0, None) if send_time is None else (send_time // _DAY, send_time * SECOND)
     # fmt: off
-    return Draft(
+    return _new(Draft, (
         stream, kind, occurred_at, tie, change_type, None, servicer_from, servicer_to, None, menu_click, None, None,
         None, origin, msgtype, ref, fail_type, reject_switch, receiving, stop_type, code, code_kind, None, None, "",
         None, ordinal, element, day, key, content, 0, "; ".join(problems) if problems else "",
-    )
+    ))
     # fmt: on
 
 

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import attrs
 
 __all__ = [
+    "AHEAD",
     "ENTRY_COLUMNS",
     "Appended",
     "Draft",
@@ -190,9 +191,10 @@ class Appended:
         for (at, position, draft, _), row in zip(self.stored, self.rows, strict=True):
             problem = draft.problem
             if position in self.late:
-                problem = f"{problem}; {_AHEAD}" if problem else _AHEAD
+                problem = f"{problem}; {AHEAD}" if problem else AHEAD
             results[at] = Result(position, duplicate=False, again=row.again, problem=problem)
         return [results[at] for at in sorted(results)]
 
 
-_AHEAD = "send_time is more than a day ahead"
+AHEAD = "send_time is more than a day ahead"
+"""The problem of an entry whose time is not believed."""

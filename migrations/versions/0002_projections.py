@@ -62,6 +62,8 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger()),
         sa.Column("kept", sa.SmallInteger()),
         sa.Column("kept_servicer", sa.BigInteger()),
+        sa.Column("kept_previous_servicer", sa.BigInteger()),
+        sa.Column("kept_since", sa.BigInteger()),
         sa.Column("second", sa.BigInteger(), nullable=False),
         sa.Column("rejected", sa.SmallInteger()),
         sa.Column("rejected_second", sa.BigInteger()),

@@ -23,10 +23,11 @@ def states(story: Sequence[Entry]) -> list[tuple[SessionState, Step, SessionStat
 
 @given(stories())
 def test_servicer_only_while_served(story: list[Entry]) -> None:
-    """`servicer` is null outside 3, and the servicer before is kept."""
-    for before, _, after in states(story):
+    """`servicer` is null outside 3; the servicer before is kept, and known again when a session is restored."""
+    for before, step, after in states(story):
         assert after.servicer is None or after.service_state == MANUAL
-        assert after.previous_servicer is not None or before.previous_servicer is None
+        restored = step.row.effect == "restore"
+        assert after.previous_servicer is not None or before.previous_servicer is None or restored
         if before.servicer not in {None, after.servicer}:
             assert after.previous_servicer is not None
 
@@ -111,10 +112,18 @@ def test_steps_join(story: list[Entry]) -> None:
 
 @given(stories())
 def test_times_of_the_state(story: list[Entry]) -> None:
-    """`since` is the second at which the state began; the last customer message is the latest that counted."""
+    """`since` is the second at which the state began; the last customer message is the latest that counted.
+
+    A restored session goes on in the state that it was in, so that state began when it did.
+    """
     for before, step, after in states(story):
-        if step.before != after.service_state:
+        restored = step.row.effect == "restore" and after.service_state == (
+            before.kept if step.expired_at is None else before.service_state
+        )
+        if step.before != after.service_state and not restored:
             assert step.entry.sort_second == after.since
+        elif restored and step.expired_at is not None:
+            assert before.since == after.since
         written = step.row.trigger == "customer_message"
         assert (step.entry.sort_second if written else before.last_customer_message) == after.last_customer_message
         assert after.sends >= 0
