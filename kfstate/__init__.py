@@ -7,46 +7,135 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
-    from kfstate.errors import KfstateError
-    from kfstate.intake import CursorMove, Report
-    from kfstate.machine import SessionMachine, SessionState, evolve, fold
+    from kfstate.errors import (
+        CorruptLogError,
+        CursorConflictError,
+        EnvelopeError,
+        KfstateError,
+        LockTimeoutError,
+        MachineError,
+        SchemaError,
+        StoreError,
+        StrictOutcomeError,
+        TransactionError,
+        UnknownConversationError,
+        VersionConflictError,
+        WireError,
+    )
+    from kfstate.intake import CursorMove, Problem, Report
+    from kfstate.machine import MACHINE, Entry, SessionMachine, SessionState, Step, Verdict, evolve, fold, may
+    from kfstate.queries.views import (
+        ConversationView,
+        EntryView,
+        Explanation,
+        LoadView,
+        QueueView,
+        SegmentView,
+        SendWindow,
+        SessionView,
+        StepView,
+        Transition,
+        as_json,
+    )
     from kfstate.service_state import KfServiceState
     from kfstate.store.envelope import OwnEntry
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "MACHINE",
+    "SECOND",
+    "Clock",
+    "ConversationView",
+    "CorruptLogError",
+    "CursorConflictError",
     "CursorMove",
     "Engine",
+    "Entry",
+    "EntryView",
+    "EnvelopeError",
+    "Explanation",
     "KfServiceState",
     "KfstateError",
+    "LoadView",
+    "LockTimeoutError",
+    "MachineError",
     "OwnEntry",
+    "Problem",
+    "QueueView",
     "Recorded",
     "Report",
+    "SchemaError",
+    "SegmentView",
+    "SendWindow",
     "SessionMachine",
     "SessionState",
+    "SessionView",
+    "Step",
+    "StepView",
+    "StoreError",
+    "StrictOutcomeError",
+    "SystemClock",
+    "TransactionError",
+    "Transition",
+    "UnknownConversationError",
+    "Verdict",
+    "VersionConflictError",
+    "WireError",
     "__version__",
+    "as_json",
     "evolve",
     "fold",
+    "may",
 ]
 
 _HOMES = {
-    "CursorMove": "intake",
-    "Engine": "engine",
-    "KfServiceState": "service_state",
-    "KfstateError": "errors",
-    "OwnEntry": "store.envelope",
-    "Recorded": "engine",
-    "Report": "intake",
-    "SessionMachine": "machine",
-    "SessionState": "machine",
-    "evolve": "machine",
-    "fold": "machine",
+    "clock": ("SECOND", "Clock", "SystemClock"),
+    "engine": ("Engine", "Recorded"),
+    "errors": (
+        "CorruptLogError",
+        "CursorConflictError",
+        "EnvelopeError",
+        "KfstateError",
+        "LockTimeoutError",
+        "MachineError",
+        "SchemaError",
+        "StoreError",
+        "StrictOutcomeError",
+        "TransactionError",
+        "UnknownConversationError",
+        "VersionConflictError",
+        "WireError",
+    ),
+    "intake": ("CursorMove", "Problem", "Report"),
+    "machine": ("MACHINE", "Entry", "SessionMachine", "SessionState", "Step", "Verdict", "evolve", "fold", "may"),
+    "queries.views": (
+        "as_json",
+        "ConversationView",
+        "EntryView",
+        "Explanation",
+        "LoadView",
+        "QueueView",
+        "SegmentView",
+        "SendWindow",
+        "SessionView",
+        "StepView",
+        "Transition",
+    ),
+    "service_state": ("KfServiceState",),
+    "store.envelope": ("OwnEntry",),
 }
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(name)
-    return getattr(import_module(f"kfstate.{_HOMES[name]}"), name)
+    if name not in _HOME:
+        message = f"module 'kfstate' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"kfstate.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
