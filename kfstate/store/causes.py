@@ -30,6 +30,7 @@ class _Earlier(NamedTuple):
     kind: str
     at: int
     counts: int | None
+    tie: int
 
 
 class Settled(NamedTuple):
@@ -67,7 +68,10 @@ class Causes:
         if draft.target is not None and not 1 <= draft.target < position:
             raise EnvelopeError(path="$.target", value=str(draft.target), reason="no entry stands there")
         occurred_at = draft.occurred_at or 0
-        if draft.own == 2:
+        decoded = self._entry(draft.target, "target", position) if draft.kind == "redecoded" else None
+        if decoded is not None:
+            occurred_at = decoded.at if draft.own == 2 else occurred_at
+        elif draft.own == 2:
             # Never before what was recorded before its intent, and one microsecond after it, so that own entries of a
             # stream that are lifted to the same time keep the order in which they were made.
             same = earlier is not None and earlier.stream == stream
@@ -80,21 +84,22 @@ class Causes:
         counts = _counts(draft.kind, draft.via, intended)
         # Two own calls in one second are folded in the order they were made, and only for them do we know it: hence the
         # microsecond comes first. WeCom's entries have whole seconds, their tie is a hash alone.
-        tie = (occurred_at % SECOND) << 28 | draft.tie
-        self._remember(draft, stream, position, occurred_at, counts)
+        # A later decoding stands in the place of the original.
+        tie = (occurred_at % SECOND) << 28 | draft.tie if decoded is None else decoded.tie
+        self._remember(draft, stream, position, occurred_at, counts, tie)
         return Settled(occurred_at, tie, counts, cause)
 
-    def _entry(self, position: int, name: str, before: int) -> _Earlier:
-        earlier = self.entries.get(position) if 1 <= position < before else None
+    def _entry(self, position: int | None, name: str, before: int) -> _Earlier:
+        earlier = self.entries.get(position) if position is not None and 1 <= position < before else None
         if earlier is None:
             raise EnvelopeError(path=f"$.{name}", value=str(position), reason="no entry stands there")
         return earlier
 
-    def _remember(self, draft: Draft, stream: int, position: int, at: int, counts: int | None) -> None:
+    def _remember(self, draft: Draft, stream: int, position: int, at: int, counts: int | None, tie: int) -> None:
         self.latest[stream] = max(at, self.latest[stream])
         if (second := (stream, at // SECOND)) in self.own:
             self.own[second] = max(at, self.own[second])
-        self.entries[position] = _Earlier(position, stream, draft.kind, at, counts)
+        self.entries[position] = _Earlier(position, stream, draft.kind, at, counts, tie)
         if draft.kind == "message_intended" and draft.ref:
             self.intents[stream, draft.ref] = position
 
@@ -136,7 +141,8 @@ def gather(conn: Connection, fresh: Iterable[Fresh], opened: dict[StreamKey, Ope
             second = draft.occurred_at // SECOND
             causes.own.setdefault((id_ := opened[draft.stream].row.id, second), _own(conn, id_, second))
     named = {draft.cause for draft in own if draft.cause is not None} | set(causes.intents.values())
-    sql = f"SELECT position, stream, kind, {_AT}, counts FROM kf_entry WHERE position IN (??)"
+    named |= {draft.target for draft in own if draft.kind == "redecoded" and draft.target is not None}
+    sql = f"SELECT position, stream, kind, {_AT}, counts, tie FROM kf_entry WHERE position IN (??)"
     for row in query_in(conn, sql, sorted(named)):
         causes.entries[row[0]] = _earlier(row)
     return causes
@@ -149,8 +155,8 @@ def _own(conn: Connection, stream: int, second: int) -> int:
 
 
 def _earlier(row: tuple[Any, ...]) -> _Earlier:
-    position, stream, kind, at, counts = row
-    return _Earlier(position, stream, as_text(kind), at, counts)
+    position, stream, kind, at, counts, tie = row
+    return _Earlier(position, stream, as_text(kind), at, counts, tie)
 
 
 def _intents(conn: Connection, stream: int, since: int, causes: Causes) -> None:
