@@ -1,7 +1,7 @@
 """``kfstate conversations``, ``show`` and ``sessions``: what state things are in."""
 
 from itertools import islice
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import Parameter
 
@@ -10,6 +10,9 @@ from kfstate.cli.cursors import join, split
 from kfstate.cli.exits import UsageError
 from kfstate.cli.tables import CONVERSATIONS, SESSIONS, conversation_facts
 from kfstate.service_state import KfServiceState
+
+if TYPE_CHECKING:
+    from kfstate.queries.views import ConversationView, SessionView
 
 __all__ = ["conversations", "sessions", "show"]
 
@@ -67,15 +70,15 @@ def conversations(
             last = None
             for last in islice(found, most):
                 ctx.out.line(as_json(last))
-            if last is not None and next(found, None) is not None:
-                ctx.out.note(f"{ctx.out.word('next page')}: --after {join(last.external_userid, last.open_kfid)}")
+            if last is not None and next(found, None) is not None and (following := _next_page(ctx, last)):
+                ctx.out.note(following)
             return
         views = list(found)
         counts = engine.counts(**wanted)
     shown = views[:most]
     foot = _counted(ctx, counts, len(shown))
-    if len(views) > len(shown):
-        foot += f"\n{ctx.out.word('next page')}: --after {join(shown[-1].external_userid, shown[-1].open_kfid)}"
+    if len(views) > len(shown) and (following := _next_page(ctx, shown[-1])):
+        foot += f"\n{following}"
     ctx.out.table(CONVERSATIONS, shown, foot=foot)
 
 
@@ -145,12 +148,18 @@ def sessions(
         more = last is not None and next(found, None) is not None
     following = ""
     if more and last is not None:
-        cursor = join(last.external_userid, last.open_kfid, last.session)
-        following = f"{ctx.out.word('next page')}: --after {cursor}"
+        following = _next_page(ctx, last, last.session)
     if not ctx.out.json:
         ctx.out.table(SESSIONS, shown, foot=following)
     elif following:
         ctx.out.note(following)
+
+
+def _next_page(ctx: Context, last: "ConversationView | SessionView", *further: int) -> str:
+    """Return the line that says how to go on; '' after an erased customer, who has no name to go on from."""
+    if last.external_userid is None:
+        return ""
+    return f"{ctx.out.word('next page')}: --after {join(last.external_userid, last.open_kfid, *further)}"
 
 
 def _session_cursor(after: str | None) -> tuple[str, str, int] | None:

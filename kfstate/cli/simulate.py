@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from kfstate.cli.context import Given
+from kfstate.cli.exits import UsageError
 from kfstate.testing.simulation import Profile, pages, write_ndjson
 
 __all__ = ["simulate"]
@@ -41,8 +42,11 @@ def simulate(
         profile: What the simulated world is like.
         ctx: The settings of this run.
     """
-    lines = pages(
-        seed, conversations, profile=profile, own_entries=own_entries, entries=entries, page_size=page_size,
-        shuffled=shuffled, window=window or None, overlap=overlap,
-    )  # fmt: skip
+    try:
+        lines = pages(
+            seed, conversations, profile=profile, own_entries=own_entries, entries=entries, page_size=page_size,
+            shuffled=shuffled, window=window or None, overlap=overlap,
+        )  # fmt: skip
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     write_ndjson(sys.stdout, lines)
