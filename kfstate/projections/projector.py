@@ -75,6 +75,8 @@ class Projector:
                 self._side.anomaly(row, "unknown")
             if row.again:
                 self._side.anomaly(row, "conflicting_msgid")
+            if row.servicer_to is not None or row.servicer_from is not None:
+                self._side.named(row, stream)
             if row.again != 1 and (row.as_kind or row.kind) in self._looked_at:
                 self._side.take(row, stream)
         self._load(grouped, streams)
@@ -110,7 +112,7 @@ class Projector:
 
     def _fold(self, held: Conversation, group: Sequence[EntryRow], known_from: int, met: Projected) -> None:
         for row in group:
-            if row.kind == "reject_customer_msg_switch_change" and row.again != 1:
+            if (row.as_kind or row.kind) == "reject_customer_msg_switch_change" and row.again != 1:
                 _reject(held, row)
         before = second = held.state.second
         in_order = True
@@ -230,11 +232,15 @@ class Projector:
         met.revised[:] = [position for position in met.revised if position not in new]
 
     def _targets(self, stream: int, entries: Iterable[Entry]) -> list[int]:
+        """Return the seconds of what these entries rewrite, and of what that would have rewritten, and so on."""
         seconds = []
+        sql = "SELECT kind, target, sort_second FROM kf_entry WHERE position = ? AND stream = ?"
         for entry in entries:
-            if entry.kind in _REWRITING and entry.target is not None:
-                sql = "SELECT sort_second FROM kf_entry WHERE position = ? AND stream = ?"
-                seconds += [row[0] for row in query(self._conn, sql, (entry.target, stream))]
+            kind, target = entry.kind, entry.target
+            while kind in _REWRITING and target is not None:
+                found = query(self._conn, sql, (target, stream))
+                kind, target, second = found[0] if found else ("", None, entry.sort_second)
+                seconds.append(second)
         return seconds
 
     def _rewriting(self, stream: int, position: int) -> list[Entry]:
@@ -252,6 +258,7 @@ class Projector:
 
 
 def _reject(held: Conversation, row: EntryRow) -> None:
-    _, second, tie = held.rejected
-    if second is None or tie is None or (row.sort_second, row.tie) >= (second, tie):
+    switch, second, tie = held.rejected
+    now = row.sort_second, row.tie, row.reject_switch or 0
+    if second is None or tie is None or now >= (second, tie, switch or 0):
         held.rejected = (row.reject_switch, row.sort_second, row.tie)

@@ -80,7 +80,7 @@ def take(session: Session, segment: Segment | None, step: Step, queued_before: i
     kind = entry.as_kind or entry.kind
     if step.expired_at is not None and session.ended is None:
         end(session, segment, step.expired_at, "expiry", queued_before)
-    if row.dest is not None or row.effect is not None or row.outcome == "confirmed":
+    if row.dest is not None or row.effect is not None or row.evidence is not None:
         segment = _change(session, segment, step, kind, queued_before)
     if row.outcome == "repaired":
         session.repairs += 1
@@ -121,12 +121,15 @@ def _change(
     after, servicer = step.folded[0], step.folded[1]
     ended_by = _ENDED_BY.get(kind, kind)
     if step.row.effect == "restore":
+        if session.abandoned and session.ended is not None:  # it had not ended: the customer waited on
+            session.queue_seconds += second - session.ended
         session.ended, session.ended_by, session.abandoned = None, None, 0
         if segment is not None and segment.ended_by == "expiry":
             segment.ended, segment.ended_by = None, None
     if after == _FINISHED:
         if session.ended is None or (session.ended_by == "expiry" and step.row.effect == "end"):
-            end(session, segment, second, ended_by, queued_before if before == _QUEUE else None)
+            since = step.state.since or second
+            end(session, segment, since, ended_by, queued_before if before == _QUEUE else None)
             session.abandoned = int(before == _QUEUE or (before == _FINISHED and session.abandoned))
         return segment
     if before == _QUEUE != after and queued_before is not None:

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from kfstate.projections.tables import kf_account, kf_anomaly, kf_code, kf_message_fate, kf_servicer
-from kfstate.store.dialect import bulk_insert, bulk_upsert, query
+from kfstate.store.dialect import bulk_insert, bulk_upsert, query, query_in
+from kfstate.store.facts import FACT_BITS, tie_of
 from kfstate.store.rows import EntryRow, Stream
 
 __all__ = ["SideTables"]
@@ -21,6 +22,18 @@ _FATES = {
     "servicer_recall_msg": "recalled_by_servicer",
     "msg_send_fail": "failed",
 }
+_SKEW = 3600
+"""By how many seconds the clock of the service may be behind WeCom's."""
+_KEPT = 3 * 86_400
+"""How long WeCom keeps a message that may be recalled or fail, in seconds."""
+_USE = "UPDATE kf_code SET used = ? WHERE stream = ? AND code = ? AND used IS NULL AND position < ?"
+_FIRST = "SELECT MIN(position) FROM kf_entry WHERE stream = ? AND sort_second >= ? AND "
+_USED = f"{_FIRST}code = ? AND position < ? AND kind IN ('message_intended', 'message_sent')"
+_SENT = f"{_FIRST}ref = ? AND position < ? AND kind IN ('message_intended', 'message_sent')"
+_CAME = (
+    f"{_FIRST}tie >> {FACT_BITS} = ? AND position < ? "
+    "AND kind IN ('customer_message', 'servicer_message', 'system_message', 'unknown_message')"
+)
 
 
 class SideTables:
@@ -34,7 +47,8 @@ class SideTables:
         self._anomalies: dict[tuple[int, str], tuple[Any, ...]] = {}
         self._fates: list[tuple[Any, ...]] = []
         self._codes: list[tuple[Any, ...]] = []
-        self._used: list[tuple[int, int, str]] = []
+        self._used: list[tuple[int, int, str, int]] = []
+        self._named: dict[str, set[int]] = {}
         self._serving: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._handlers: dict[str, Callable[[EntryRow, Stream], None]] = {
             "servicer_status_change": self._status,
@@ -59,6 +73,12 @@ class SideTables:
     def take(self, entry: EntryRow, stream: Stream) -> None:
         """Note what an entry of one of :attr:`kinds` says."""
         self._handlers[entry.as_kind or entry.kind](entry, stream)
+
+    def named(self, entry: EntryRow, stream: Stream) -> None:
+        """Note the servicers that an entry names: each has a row, also where it never serves."""
+        if stream.open_kfid:
+            known = self._named.setdefault(stream.open_kfid, set())
+            known.update(name for name in (entry.servicer_from, entry.servicer_to) if name is not None)
 
     def anomaly(self, entry: EntryRow, kind: str) -> None:
         """Note that an entry did not fit."""
@@ -94,15 +114,26 @@ class SideTables:
             if difference:
                 self._servicer(open_kfid, servicer)[6] += difference
         self._serving.clear()
+        for open_kfid, names in self._named.items():
+            self._introduce(open_kfid, names)
         bulk_upsert(self._conn, kf_servicer, [tuple(row) for row in self._servicers.values()])
         bulk_upsert(self._conn, kf_account, [tuple(row) for row in self._accounts.values()])
         bulk_upsert(self._conn, kf_anomaly, list(self._anomalies.values()))
         bulk_insert(self._conn, kf_message_fate, self._fates)
         bulk_insert(self._conn, kf_code, self._codes)
         for used in self._used:
-            query(self._conn, "UPDATE kf_code SET used = ? WHERE stream = ? AND code = ? AND used IS NULL", used)
-        for noted in (self._anomalies, self._fates, self._codes, self._used, self._servicers, self._accounts):
+            query(self._conn, _USE, used)
+        for noted in (
+            self._anomalies, self._fates, self._codes, self._used, self._servicers, self._accounts, self._named,
+        ):  # fmt: skip
             noted.clear()
+
+    def _introduce(self, open_kfid: str, names: Iterable[int]) -> None:
+        absent = {name for name in names if (open_kfid, name) not in self._servicers}
+        sql = "SELECT servicer FROM kf_servicer WHERE open_kfid = ? AND servicer IN (??)"
+        absent.difference_update(row[0] for row in query_in(self._conn, sql, sorted(absent), open_kfid))
+        for name in absent:
+            self._servicers[open_kfid, name] = [open_kfid, name, None, None, None, None, 0]
 
     def _servicer(self, open_kfid: str, servicer: int) -> list[Any]:
         row = self._servicers.get((open_kfid, servicer))
@@ -128,7 +159,8 @@ class SideTables:
 
     def _receives(self, entry: EntryRow, stream: Stream, servicer: int, receiving: int, stop: int | None) -> None:
         row = self._servicer(stream.open_kfid, servicer)
-        if row[4] is None or (entry.sort_second, entry.tie) >= (row[4], row[5]):
+        known = (row[4], row[5], row[2], row[3] or 0)
+        if row[4] is None or (entry.sort_second, entry.tie, receiving, stop or 0) >= known:
             row[2:6] = receiving, stop, entry.sort_second, entry.tie
 
     def _refusal(self, entry: EntryRow, stream: Stream) -> None:
@@ -142,6 +174,8 @@ class SideTables:
 
     def _gap(self, entry: EntryRow, stream: Stream) -> None:
         self.anomaly(entry, "history_gap")
+        if stream.kind != "account":
+            return
         row = self._account(stream.open_kfid)
         if row[5] is None or entry.sort_second >= row[5]:
             row[4:6] = None if entry.from_at is None else entry.from_at // 1_000_000, entry.sort_second
@@ -150,9 +184,9 @@ class SideTables:
         if stream.open_kfid:
             self._account(stream.open_kfid)[3] = 1
         if entry.code:
-            self._used.append((entry.position, entry.stream, entry.code))
+            self._used.append((entry.position, entry.stream, entry.code, entry.position))
 
-    def _change(self, entry: EntryRow, _stream: Stream) -> None:
+    def _change(self, entry: EntryRow, stream: Stream) -> None:
         if not entry.code:
             return
         kind = entry.as_kind or entry.kind
@@ -168,9 +202,17 @@ class SideTables:
         if scene is not None:
             name, valid, state = scene
             given = entry.sort_second
-            self._codes.append((entry.position, entry.stream, entry.code, name, given, given + valid, state, None))
+            used = None
+            if self._account(stream.open_kfid)[3]:
+                used = query(self._conn, _USED, (entry.stream, given - _SKEW, entry.code, entry.position))[0][0]
+            self._codes.append((entry.position, entry.stream, entry.code, name, given, given + valid, state, used))
 
-    def _fate(self, entry: EntryRow, _stream: Stream) -> None:
-        fate = _FATES[entry.as_kind or entry.kind]
-        row = (entry.position, entry.stream, entry.ref, fate, entry.fail_type, entry.sort_second, entry.target)
+    def _fate(self, entry: EntryRow, stream: Stream) -> None:
+        fate, since = _FATES[entry.as_kind or entry.kind], entry.sort_second - _KEPT
+        if fate == "failed":
+            found = query(self._conn, _SENT, (entry.stream, since, entry.ref, entry.position))
+        else:
+            tie = tie_of(stream.open_kfid, entry.ref)
+            found = query(self._conn, _CAME, (entry.stream, since, tie, entry.position))
+        row = (entry.position, entry.stream, entry.ref, fate, entry.fail_type, entry.sort_second, found[0][0])
         self._fates.append(row)
