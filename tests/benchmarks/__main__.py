@@ -20,7 +20,7 @@ from rich.console import Console
 
 from tests.benchmarks.data import LOG
 from tests.benchmarks.lines import BASE, LARGE, LINES, Line
-from tests.benchmarks.measure import ROOT, measure
+from tests.benchmarks.measure import ROOT, Measured, measure
 from tests.benchmarks.prepare import most_open, prepare
 from tests.benchmarks.profiling import profile
 from tests.benchmarks.report import markdown, show
@@ -62,6 +62,15 @@ def chosen(options: argparse.Namespace) -> list[Line]:
     return [line for line in LINES if (line.key in only if only else not (line.large and options.quick))]
 
 
+def note(database: Path) -> str:
+    """Say what a log is like."""
+    entries, conversations, most = most_open(database)
+    return (
+        f"The log: {entries:,} entries of {conversations:,} conversations, at most {most:,} of them open at once"
+        " (between their first entry and their last)."
+    )
+
+
 def run(options: argparse.Namespace, work: Path) -> None:
     """Prepare, then measure or profile."""
     lines: Sequence[Line] = [] if options.profile else chosen(options)
@@ -70,15 +79,12 @@ def run(options: argparse.Namespace, work: Path) -> None:
     if options.profile:
         profile(f"ours:{options.profile}", work / BASE)
         return
-    notes = [
-        f"The log: {entries:,} entries of {conversations:,} conversations, at most {most:,} of them open at once"
-        " (between their first entry and their last)."
-        for entries, conversations, most in map(
-            most_open, sorted((work / BASE).glob(LOG)) + sorted((work / LARGE).glob(LOG))
-        )
-    ]
-    found = [measure(line, work, rounds=options.rounds, said=said) for line in lines]
-    show(found, notes, Console())
+    notes = [note(work / folder / LOG) for folder in (BASE, LARGE) if (work / folder / LOG).is_file()]
+    found: list[Measured] = []
+    try:
+        found += (measure(line, work, rounds=options.rounds, said=said) for line in lines)
+    finally:
+        show(found, notes, Console())
     if options.markdown:
         markdown(ROOT / "docs" / "benchmarks.md", found, notes, date=options.markdown)
 
