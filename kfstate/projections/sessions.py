@@ -80,7 +80,7 @@ def take(session: Session, segment: Segment | None, step: Step, queued_before: i
     kind = entry.as_kind or entry.kind
     if step.expired_at is not None and session.ended is None:
         end(session, segment, step.expired_at, "expiry", queued_before)
-    if row.dest is not None or row.effect is not None or row.evidence is not None:
+    if row.dest is not None or row.effect is not None or row.outcome == "confirmed":
         segment = _change(session, segment, step, kind, queued_before)
     if row.outcome == "repaired":
         session.repairs += 1
@@ -122,7 +122,7 @@ def _change(
     ended_by = _ENDED_BY.get(kind, kind)
     if step.row.effect == "restore":
         if session.abandoned and session.ended is not None:  # it had not ended: the customer waited on
-            session.queue_seconds += second - session.ended
+            session.queue_seconds += (second if after != _QUEUE else step.queued_since or second) - session.ended
         session.ended, session.ended_by, session.abandoned = None, None, 0
         if segment is not None and segment.ended_by == "expiry":
             segment.ended, segment.ended_by = None, None
@@ -136,12 +136,12 @@ def _change(
         session.queue_seconds += second - queued_before
     if after == _QUEUE and session.queued is None:
         session.queued = second
-    running = segment is not None and segment.ended is None
-    if segment is not None and running and (after != _MANUAL or segment.servicer != servicer):
+    served = segment is not None and segment.ended is None
+    stays = served and segment is not None and after == _MANUAL and segment.servicer == servicer
+    if segment is not None and served and not stays:
         segment.ended, segment.ended_by = second, step.row.name
-        running = False
-    if after == _MANUAL and not running:
-        session.transfers += before == _MANUAL
+    if after == _MANUAL and not stays:
+        session.transfers += served
         session.segments += 1
         session.taken = second if session.taken is None else session.taken
         session.servicer = servicer  # type: ignore[assignment]  # in the log servicers are ids
