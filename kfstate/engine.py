@@ -70,6 +70,7 @@ class Engine:
         self.corp_id = corp_id
         self._clock = clock or SystemClock()
         self._database = dialect.open_database(url, lock_timeout=lock_timeout)
+        self._read = dialect.Reader(self._database)
         try:
             self._prepare()
         except BaseException:
@@ -88,6 +89,7 @@ class Engine:
 
     def close(self) -> None:
         """Give back every connection."""
+        self._read.close()
         self._database.dispose()
 
     # Into the log
@@ -144,9 +146,8 @@ class Engine:
 
         Raises :class:`~kfstate.errors.UnknownConversationError`.
         """
-        with self._reading() as conn:
-            now = None if as_of_log else self._now()
-            view = conversation_queries.conversation(conn, open_kfid, external_userid, corp_id=self.corp_id, now=now)
+        now = None if as_of_log else self._now()
+        view = conversation_queries.conversation(self._read, open_kfid, external_userid, corp_id=self.corp_id, now=now)
         if view is None:
             raise UnknownConversationError(open_kfid, external_userid)
         return view

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from kfstate.machine import MACHINE, SessionState, state_at
 from kfstate.queries.views import ConversationView, LoadView, QueueView, SendWindow, at_second, at_time
 from kfstate.service_state import KfServiceState
-from kfstate.store.dialect import query
+from kfstate.store.dialect import Read, query
 
 __all__ = ["Filter", "conversation", "conversations", "count", "counts", "folded", "load", "queue"]
 
@@ -34,6 +34,8 @@ _ONE = (
 _FINISHED, _QUEUE, _MANUAL = 4, 2, 3
 _WINDOW = 48 * 3600
 _PAGE = 1000
+_WORDS = {int(state): (state, state.word) for state in KfServiceState}
+_MACHINE_VERSION = MACHINE.spec.version
 _UNLIMITED = 1 << 62
 
 
@@ -88,10 +90,10 @@ def _doubt(now: int | None) -> tuple[str, tuple[int, ...]]:
 
 
 def conversation(
-    conn: Connection, open_kfid: str, external_userid: str, *, corp_id: str, now: int | None
+    read: Read, open_kfid: str, external_userid: str, *, corp_id: str, now: int | None
 ) -> ConversationView | None:
     """Return one conversation as of ``now`` (seconds), or as of its last entry; None where the log has none."""
-    rows = query(conn, _ONE, (open_kfid, corp_id, external_userid))
+    rows = read(_ONE, (open_kfid, corp_id, external_userid))
     return _view(rows[0], now) if rows else None
 
 
@@ -181,19 +183,19 @@ def load(conn: Connection, *, account: str | None, corp_id: str, now: int) -> li
 def _view(row: tuple[Any, ...], now: int | None) -> ConversationView:
     open_kfid, external_userid, servicer, previous, sends_recorded, synced_until, gap_until = row[:7]
     state = folded = SessionState(*row[7:])
-    if now is not None:
+    if now is not None and folded.doubtful_from is not None:
         state = state_at(folded, now)
     if state.servicer is None and folded.servicer is not None:
         previous = servicer
     doubt = state.doubt
     if doubt == "none" and gap_until is not None and gap_until > (state.decided or 0):
         doubt = "history_gap"
-    service_state = KfServiceState(state.service_state)
+    service_state, word = _WORDS[state.service_state]
     return ConversationView(
         open_kfid=open_kfid,
         external_userid=external_userid,
         service_state=service_state,
-        state=service_state.word,
+        state=word,
         servicer_userid=servicer if service_state == _MANUAL else None,
         previous_servicer_userid=previous,
         session=state.session,
@@ -207,7 +209,7 @@ def _view(row: tuple[Any, ...], now: int | None) -> ConversationView:
         last_customer_message_at=at_second(state.last_customer_message),
         expires_at=at_second(state.expires_at),
         synced_until=at_time(synced_until),
-        machine=MACHINE.spec.version,
+        machine=_MACHINE_VERSION,
         send_window=_window(state, now, recorded=bool(sends_recorded)),
     )
 
