@@ -18,7 +18,8 @@ __all__ = ["events", "explain", "history"]
 _STEPS = (
     "SELECT e.position, e.kind, e.sort_second, e.occurred_at, e.recorded_at, e.servicer_from, e.servicer_to, "
     "e.errcode, e.as_kind, s.transition, s.outcome, s.before_state, s.after_state, s.servicer_before, "
-    "s.servicer_after, s.session, s.evidence, s.doubt, s.missing, s.expired_at FROM kf_entry e JOIN kf_step s ON s.position = e.position "
+    "s.servicer_after, s.session, s.evidence, s.doubt, s.missing, s.expired_at "
+    "FROM kf_entry e JOIN kf_step s ON s.position = e.position "
     "AND s.known_from = (SELECT MAX(x.known_from) FROM kf_step x WHERE x.position = e.position) WHERE {} "
     "ORDER BY e.sort_second, s.place"
 )

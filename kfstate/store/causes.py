@@ -86,7 +86,7 @@ class Causes:
         # microsecond comes first. WeCom's entries have whole seconds, their tie is a hash alone.
         # A later decoding stands in the place of the original.
         tie = (occurred_at % SECOND) << 28 | draft.tie if decoded is None else decoded.tie
-        self._remember(draft, stream, position, occurred_at, counts, tie)
+        self._remember(draft, _Earlier(position, stream, draft.kind, occurred_at, counts, tie))
         return Settled(occurred_at, tie, counts, cause)
 
     def _entry(self, position: int | None, name: str, before: int) -> _Earlier:
@@ -95,13 +95,14 @@ class Causes:
             raise EnvelopeError(path=f"$.{name}", value=str(position), reason="no entry stands there")
         return earlier
 
-    def _remember(self, draft: Draft, stream: int, position: int, at: int, counts: int | None, tie: int) -> None:
+    def _remember(self, draft: Draft, settled: _Earlier) -> None:
+        stream, at = settled.stream, settled.at
         self.latest[stream] = max(at, self.latest[stream])
         if (second := (stream, at // SECOND)) in self.own:
             self.own[second] = max(at, self.own[second])
-        self.entries[position] = _Earlier(position, stream, draft.kind, at, counts, tie)
+        self.entries[settled.position] = settled
         if draft.kind == "message_intended" and draft.ref:
-            self.intents[stream, draft.ref] = position
+            self.intents[stream, draft.ref] = settled.position
 
 
 def _counts(kind: str, via: str | None, intended: int | None) -> int | None:
