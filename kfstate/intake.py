@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import attrs
 import msgspec
@@ -19,6 +20,7 @@ from kfstate.store.facts import draft_elements
 from kfstate.store.head import read_head
 from kfstate.store.rows import AHEAD, Appended, Draft
 from kfstate.wire import split_page
+from kfstate.wire.scan import scan_object
 
 __all__ = ["CursorMove", "Problem", "Progress", "Report", "ingest"]
 
@@ -36,6 +38,8 @@ _CHANGES = frozenset({1, 2, 3, 4})
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
 _ELEMENT = frozenset({"msgtype", "msgid", "send_time", "origin", "event"})
+_ENVELOPE = frozenset({"send_time", "origin", "event"})
+"""What a message or an event of WeCom has, and no own entry."""
 
 
 @attrs.frozen
@@ -99,16 +103,12 @@ class _Batch:
     places: list[Document] = attrs.Factory(list)
     """Where each draft stood; a page stands for all of its own."""
     page: cursors.Pull | None = None
-    base: str = "$"
-    """Path of the list that the elements of a page stood in."""
 
     def place(self, index: int) -> tuple[str, str]:
         """Return source and path of a draft."""
-        if len(self.places) == len(self.drafts):
-            document, inner = self.places[index], "$"
-        else:
-            document, inner = self.places[0], f"{self.base}[{index}]"
-        return document.source, _joined(document.path, inner)
+        if self.page is None:
+            return self.places[index].source, self.places[index].path
+        return self.places[0].source, _joined(self.places[0].path, f"$.msg_list[{index}]")
 
 
 @attrs.frozen
@@ -124,47 +124,58 @@ class _Intake:
     def batches(self, read: Iterable[Document]) -> Iterator[_Batch]:
         """Yield a batch per page, and one for as many own entries and elements as come in a row."""
         loose = _Batch()
-        for document in read:
+        for document in self._parted(read):
             try:
                 batch = self._batch(document)
             except WireError as error:
-                self.report.reject(
-                    document.source, _joined(document.path, error.path), f"{error.reason}: {error.value}"
-                )
+                path = _joined(document.path, error.path)
+                self.report.reject(document.source, path, f"{error.reason}: {error.value}")
                 continue
-            if len(batch.places) == len(batch.drafts) and batch.page is None:
+            if batch.page is None:
                 loose.drafts += batch.drafts
                 loose.places += batch.places
                 if len(loose.drafts) < _BATCH:
                     continue
-                batch = _Batch()
             if loose.drafts:
                 yield loose
                 loose = _Batch()
-            if batch.places:
+            if batch.page is not None:
                 yield batch
         if loose.drafts:
             yield loose
 
+    def _parted(self, read: Iterable[Document]) -> Iterator[Document]:
+        """Yield the items of lists one by one; report what could not be read."""
+        for document in read:
+            if document.problem:
+                self.report.reject(document.source, document.path, document.problem)
+            elif document.data.lstrip()[:1] == b"[":
+                try:
+                    items = split_page(b'{"msg_list":' + document.data + b"}").elements
+                except WireError as error:
+                    self.report.reject(document.source, document.path, f"{error.reason}: {error.value}")
+                else:
+                    for index, item in enumerate(items):
+                        yield Document(document.source, _joined(document.path, f"$[{index}]"), item, item=True)
+            else:
+                yield document
+
     def _batch(self, document: Document) -> _Batch:
-        if document.data.lstrip()[:1] == b"[":
-            return self._elements(document, split_page(b'{"msg_list":' + document.data + b"}").elements, "$")
         names = _names(document.data)
-        if names is not None and "kind" in names:
-            own = from_json(_value(document.data))
+        if names is not None and "kind" in names and names.isdisjoint(_ENVELOPE):
+            own = from_json(_own(document.data))
             draft = draft_own(own, now=self.clock.now(), corp_id=self.corp_id, repeatable=True)
             return _Batch([draft], [document])
-        if names is None or "msg_list" in names or "errcode" in names:
+        if (names is None and not document.item) or (names and ("msg_list" in names or "errcode" in names)):
             return self._page(document)
-        if names & _ELEMENT:
-            return self._elements(document, (document.data.strip(),), "")
+        if document.item or (names and names & _ELEMENT):
+            return self._element(document)
         raise WireError("$", document.data[:200].decode(errors="replace"), "neither page, nor entry, nor own entry")
 
     def _page(self, document: Document) -> _Batch:
         page = split_page(document.data)
-        batch = self._elements(document, page.elements, "$.msg_list")
         moved = self.cursor
-        batch.page = cursors.Pull(
+        pull = cursors.Pull(
             open_kfid=self.account,
             pulled_at=self.clock.now(),
             elements=len(page.elements),
@@ -174,10 +185,13 @@ class _Intake:
             has_more=page.has_more,
             software=SOFTWARE,
         )
-        return batch
+        return _Batch(self._drafts(page.elements), [document], pull)
 
-    def _elements(self, document: Document, elements: Sequence[bytes], base: str) -> _Batch:
-        return _Batch(draft_elements(elements, account=self.account, corp_id=self.corp_id), [document], base=base)
+    def _element(self, document: Document) -> _Batch:
+        return _Batch(self._drafts((document.data.strip(),)), [document])
+
+    def _drafts(self, elements: Sequence[bytes]) -> list[Draft]:
+        return draft_elements(elements, account=self.account, corp_id=self.corp_id)
 
     def store(self, conn: Connection, batch: _Batch) -> tuple[Appended, Projected | None]:
         """Append a batch with its pull, and move the cursor where one is to be moved."""
@@ -209,14 +223,16 @@ def ingest(
             with writing() as conn:
                 stored = [intake.store(conn, batch) for batch in batches]
         except EnvelopeError:
-            _store_alone(writing, intake, batches)
+            for batch in batches:
+                _store_apart(writing, intake, batch)
         else:
             for batch, outcome in zip(batches, stored, strict=True):
                 _count(report, batch, *outcome)
         if progress is not None:
             progress(sum(len(batch.drafts) for batch in batches))
-    with writing() as conn:
-        report.position = read_head(conn).position
+    if not report.position:
+        with writing() as conn:
+            report.position = read_head(conn).position
     return report
 
 
@@ -234,26 +250,28 @@ def _gathered(batches: Iterable[_Batch]) -> Iterator[list[_Batch]]:
         yield gathered
 
 
-def _store_alone(writing: Writing, intake: _Intake, batches: Iterable[_Batch]) -> None:
-    """Store each loose draft in a transaction of its own, so that one bad own entry does not stop its neighbours."""
-    for batch in batches:
-        loose = batch.page is None and len(batch.places) == len(batch.drafts)
-        singles = [_Batch([draft], [place]) for draft, place in zip(batch.drafts, batch.places, strict=False)]
-        for single in singles if loose else [batch]:
-            try:
-                with writing() as conn:
-                    outcome = intake.store(conn, single)
-            except EnvelopeError as error:
-                source, path = single.place(0)
-                intake.report.reject(source, _joined(path, error.path), f"{error.reason}: {error.value}")
-            else:
-                _count(intake.report, single, *outcome)
+def _store_apart(writing: Writing, intake: _Intake, batch: _Batch) -> None:
+    """Store the drafts of a batch in halves, and those in halves, until a bad own entry stands alone."""
+    try:
+        with writing() as conn:
+            outcome = intake.store(conn, batch)
+    except EnvelopeError as error:
+        if len(batch.drafts) == 1:
+            source, path = batch.place(0)
+            intake.report.reject(source, _joined(path, error.path), f"{error.reason}: {error.value}")
+            return
+        half = len(batch.drafts) // 2
+        _store_apart(writing, intake, _Batch(batch.drafts[:half], batch.places[:half]))
+        _store_apart(writing, intake, _Batch(batch.drafts[half:], batch.places[half:]))
+    else:
+        _count(intake.report, batch, *outcome)
 
 
 def _count(report: Report, batch: _Batch, appended: Appended, projected: Projected | None) -> None:
     report.entries += len(batch.drafts)
     report.appended += len(appended.rows)
     report.duplicates += len(appended.repeats)
+    report.position = appended.head.position
     homeless = {stream.id for stream in appended.streams.values() if stream.kind in {"account", "unplaced"}}
     for row in appended.rows:
         if row.again:
@@ -280,10 +298,19 @@ def _note_problems(report: Report, batch: _Batch, appended: Appended) -> None:
 
 
 def _names(data: bytes) -> set[str] | None:
+    """Return the members of an object; None where the data is none."""
     try:
         return set(_members(data))
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
+        members = scan_object(data)
+        return None if members is None else set(members)
+
+
+def _own(data: bytes) -> Any:
+    try:
+        return _value(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise WireError("$", data[:200].decode(errors="replace"), f"not JSON ({error})") from error
 
 
 def _joined(path: str, inner: str) -> str:

@@ -1,6 +1,7 @@
 """What people hand to ``ingest``, as documents: one JSON value each, with where it stood."""
 
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -8,14 +9,17 @@ from typing import IO, Any
 import attrs
 import msgspec
 
-from kfstate.errors import WireError
+from kfstate.wire.scan import scan_list, scan_object
 
 __all__ = ["Document", "Source", "documents"]
 
 Source = bytes | str | Mapping[str, Any] | Path | IO[bytes]
 """A page, an entry or an own entry as bytes, JSON text or mapping; a file, or an open binary stream, of such."""
 
-_BLANK = b" \t\r\n\xef\xbb\xbf"
+_MARK = b"\xef\xbb\xbf"
+_BLANK = b" \t\r\n" + _MARK
+_LOOK = 1 << 26
+"""How many bytes are read to find out whether a file that begins with no JSON value is one value over many lines."""
 _decode = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -26,56 +30,91 @@ class Document:
     source: str
     path: str
     data: bytes
+    problem: str = ""
+    """Why there is no data."""
+    item: bool = False
+    """Whether it stood in a list: then it is an entry, whatever it is."""
 
 
 def documents(source: Source | Iterable[Source]) -> Iterator[Document]:
     """Yield the documents of one source, or of several in turn; files and streams are read line by line.
 
-    Raises:
-        WireError: a file cannot be opened.
+    What cannot be read is a document with a problem, and stops none of the others.
     """
     if isinstance(source, Mapping):
-        yield Document("<mapping>", "$", msgspec.json.encode(source))
+        yield _mapping(source)
     elif isinstance(source, str):
         yield from _lines("<text>", io.BytesIO(source.encode("utf-8", "surrogatepass")))
-    elif isinstance(source, bytes):
+    elif isinstance(source, bytes | bytearray | memoryview):
         yield from _lines("<bytes>", io.BytesIO(source))
     elif isinstance(source, Path):
         try:
             with source.open("rb") as file:
                 yield from _lines(str(source), file)
         except OSError as error:
-            raise WireError(str(source), str(source), f"cannot be read ({error.strerror})") from error
+            yield Document(str(source), "$", b"", f"cannot be read ({error.strerror})")
     elif isinstance(source, Iterable) and not hasattr(source, "read"):
         for one in source:
             yield from documents(one)
     else:
-        yield from _lines(getattr(source, "name", None) or "<stream>", source)  # type: ignore[arg-type]
+        yield from _lines(str(getattr(source, "name", "") or "<stream>"), source)  # type: ignore[arg-type]
 
 
-def _lines(name: str, file: IO[bytes]) -> Iterator[Document]:
+def _mapping(source: Mapping[str, Any]) -> Document:
+    try:
+        data = msgspec.json.encode(source)
+    except (TypeError, ValueError, RecursionError):
+        try:  # half an emoji is no Unicode, but JSON can say it
+            data = json.dumps(source).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            return Document("<mapping>", "$", b"", f"no JSON ({error})")
+    return Document("<mapping>", "$", data)
+
+
+def _lines(name: str, file: Iterable[bytes | str]) -> Iterator[Document]:
     """Yield each line that is not empty; or the whole file, where it holds one JSON value over many lines."""
-    lines = ((f"line {number}", line) for number, line in enumerate(file, 1) if line.strip(_BLANK))
-    path, first = next(lines, ("", b""))
-    first = first.removeprefix(b"\xef\xbb\xbf")
-    if not first:
+    lines = _documents(name, file)
+    first = next(lines, None)
+    if first is None:
         return
-    if _is_json(first):
-        yield Document(name, path, first)
+    first = attrs.evolve(first, data=first.data.removeprefix(_MARK))
+    if _is_json(first.data):
+        yield first
     else:
-        second_path, second = next(lines, ("", b""))
-        if first.strip() in {b"{", b"["} or not _is_json(second):
-            yield Document(name, "$", first + second + b"".join(line for _, line in lines))
+        yield from _unclear(first, lines)
+    yield from lines
+
+
+def _documents(name: str, file: Iterable[bytes | str]) -> Iterator[Document]:
+    for number, line in enumerate(file, 1):
+        data = line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line
+        if data.strip(_BLANK):
+            yield Document(name, f"line {number}", data)
+
+
+def _unclear(first: Document, lines: Iterator[Document]) -> Iterator[Document]:
+    """Yield what a file has whose first line is no JSON value: one value over many lines, or lines, the first bad."""
+    read, size = [first], len(first.data)
+    for line in lines:
+        read.append(line)
+        size += len(line.data)
+        if size > _LOOK:
+            break
+    else:
+        whole = b"".join(line.data for line in read)
+        if _is_json(whole) or not any(_is_object(line.data) for line in read):
+            yield Document(first.source, "$", whole)
             return
-        yield Document(name, path, first)
-        yield Document(name, second_path, second)
-    for path, line in lines:
-        yield Document(name, path, line)
+    yield from read
+
+
+def _is_object(line: bytes) -> bool:
+    return line.lstrip().startswith(b"{") and _is_json(line)
 
 
 def _is_json(data: bytes) -> bool:
     try:
         _decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False
+        return scan_object(data) is not None or scan_list(data) is not None
     return True
