@@ -1,5 +1,6 @@
 """The engine: the composition root that embedders, the CLI and the service call."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -36,6 +37,8 @@ from kfstate.store.read import find_stream
 from kfstate.store.rows import Expected, Stream, StreamKey
 
 __all__ = ["Engine", "Recorded"]
+
+_logger = logging.getLogger("kfstate")
 
 
 @attrs.frozen
@@ -303,6 +306,11 @@ class Engine:
         while lag:
             with self._writing() as conn:
                 lag = live.catch_up(conn)
+        if lag is None:
+            _logger.warning(
+                "another machine folded the projections: they answer as of its last entry until they are rebuilt",
+                extra={"action": "projections_behind", "machine": MACHINE.fingerprint},
+            )
 
     def _stream(self, conn: Connection, open_kfid: str, external_userid: str) -> Stream:
         stream = find_stream(conn, StreamKey(self.corp_id, "conversation", open_kfid, external_userid))
