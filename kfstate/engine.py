@@ -1,10 +1,11 @@
 """The engine: the composition root that embedders, the CLI and the service call."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import attrs
 from sqlalchemy import Connection
@@ -18,7 +19,7 @@ from kfstate.projections import live
 from kfstate.queries import conversations as conversation_queries
 from kfstate.queries import history as history_queries
 from kfstate.queries import sessions as session_queries
-from kfstate.queries.conversations import Filter
+from kfstate.queries.conversations import PAGE, Filter
 from kfstate.queries.views import (
     ConversationView,
     EntryView,
@@ -37,6 +38,8 @@ from kfstate.store.read import find_stream
 from kfstate.store.rows import Expected, Stream, StreamKey
 
 __all__ = ["Engine", "Recorded"]
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("kfstate")
 
@@ -162,7 +165,8 @@ class Engine:
         """
         with self._reading() as conn:
             state = conversation_queries.folded(conn, open_kfid, external_userid, corp_id=self.corp_id)
-        return may(initial() if state is None else state, to, servicer=servicer, now=self._now())
+        named = None if servicer is None else servicer.casefold()
+        return may(initial() if state is None else state, to, servicer=named, now=self._now())
 
     def conversations(
         self,
@@ -179,8 +183,7 @@ class Engine:
         wanted = Filter(
             state=_state(state), account=account, servicer=servicer, doubt=doubt, now=None if as_of_log else self._now()
         )
-        with self._reading() as conn:
-            yield from conversation_queries.conversations(conn, wanted, corp_id=self.corp_id, after=after, limit=limit)
+        yield from self._pages(partial(conversation_queries.conversations, wanted=wanted), after, limit)
 
     def count(
         self,
@@ -223,19 +226,20 @@ class Engine:
         as_of_log: bool = False,
     ) -> Iterator[SessionView]:
         """Yield sessions by ``external_userid``, ``open_kfid`` and number; ``after`` is such a triple to go on from."""
-        with self._reading() as conn:
-            yield from session_queries.sessions(
-                conn, corp_id=self.corp_id, open_kfid=open_kfid, external_userid=external_userid, running=running,
-                after=after, limit=limit, now=None if as_of_log else self._now(),
-            )  # fmt: skip
+        page = partial(
+            session_queries.sessions, open_kfid=open_kfid, external_userid=external_userid, running=running,
+            now=None if as_of_log else self._now(),
+        )  # fmt: skip
+        yield from self._pages(page, after, limit)
 
-    def history(self, open_kfid: str, external_userid: str) -> list[StepView]:
-        """Return the steps of a conversation, in the order of the fold.
+    def history(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> list[StepView]:
+        """Return the steps of a conversation, in the order of the fold, and an expiry that is due now.
 
         Raises :class:`~kfstate.errors.UnknownConversationError`.
         """
+        now = None if as_of_log else self._now()
         with self._reading() as conn:
-            return history_queries.history(conn, self._stream(conn, open_kfid, external_userid).id)
+            return history_queries.history(conn, self._stream(conn, open_kfid, external_userid).id, now=now)
 
     def explain(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> Explanation:
         """Return why a conversation is in its state.
@@ -258,8 +262,13 @@ class Engine:
 
     def events(self, *, after: int = 0, limit: int = 1000) -> Iterator[EntryView]:
         """Yield entries of the log in order of position, with their payloads."""
-        with self._reading() as conn:
-            yield from history_queries.events(conn, after=after, limit=limit)
+        while limit > 0:
+            with self._reading() as conn:
+                found = history_queries.events(conn, after=after, limit=min(limit, PAGE))
+            yield from found
+            if not found:
+                return
+            after, limit = found[-1].position, limit - len(found)
 
     # Care
 
@@ -317,6 +326,17 @@ class Engine:
         if stream is None:
             raise UnknownConversationError(open_kfid, external_userid)
         return stream
+
+    def _pages(self, page: Callable[..., tuple[list[T], object]], after: object, limit: int | None) -> Iterator[T]:
+        """Yield what pages hold, each read in a transaction of its own, so that none stays open between them."""
+        more = True
+        while more and (limit is None or limit > 0):
+            with self._reading() as conn:
+                size = PAGE if limit is None else min(limit, PAGE)
+                found, after = page(conn, corp_id=self.corp_id, after=after, limit=size)
+            yield from found
+            more = after is not None
+            limit = None if limit is None else limit - len(found)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

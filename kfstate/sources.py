@@ -60,7 +60,7 @@ def documents(source: Source | Iterable[Source]) -> Iterator[Document]:
         yield from _lines(str(getattr(source, "name", "") or "<stream>"), source)  # type: ignore[arg-type]
 
 
-def _mapping(source: Mapping[str, Any]) -> Document:
+def _mapping(source: Mapping[Any, Any]) -> Document:
     try:
         data = msgspec.json.encode(source)
     except (TypeError, ValueError, RecursionError):

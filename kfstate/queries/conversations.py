@@ -1,21 +1,29 @@
 """Conversations now: one by its ids, many by what they are, the queue, the load of servicers."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
 from sqlalchemy import Connection
 
 from kfstate.machine import MACHINE, SessionState, state_at
+from kfstate.machine.state import STRONG
 from kfstate.queries.views import ConversationView, LoadView, QueueView, SendWindow, at_second, at_time
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import Read, query
 
-__all__ = ["Filter", "conversation", "conversations", "count", "counts", "folded", "load", "queue"]
+__all__ = ["PAGE", "After", "Filter", "conversation", "conversations", "count", "counts", "folded", "load", "queue"]
 
 _STATE = [field.name for field in attrs.fields(SessionState)]
+_STRONG = ", ".join(f"'{row.name}'" for row in MACHINE.spec.rows if row.evidence in STRONG)
+_GAP = (
+    "CASE WHEN a.gap_until > COALESCE(c.decided, 0) THEN NOT EXISTS (SELECT 1 FROM kf_entry e "
+    "JOIN kf_step p ON p.position = e.position WHERE e.stream = c.stream AND e.sort_second >= a.gap_until "
+    f"AND p.transition IN ({_STRONG}) "
+    "AND p.known_from = (SELECT MAX(x.known_from) FROM kf_step x WHERE x.position = e.position)) ELSE 0 END"
+)
+"""Whether entries of the account were lost after which no strong evidence of the conversation came."""
 _COLUMNS = (
-    f"c.open_kfid, n.value, sv.value, pv.value, a.sends_recorded, u.synced_until, a.gap_until, "
+    f"c.open_kfid, n.value, sv.value, pv.value, a.sends_recorded, u.synced_until, {_GAP}, "
     f"{', '.join('c.' + name for name in _STATE)}"
 )
 _JOINS = (
@@ -33,7 +41,10 @@ _ONE = (
 )
 _FINISHED, _QUEUE, _MANUAL = 4, 2, 3
 _WINDOW = 48 * 3600
-_PAGE = 1000
+PAGE = 1000
+"""How many views are read at a time."""
+After = tuple[str, str] | int
+"""Where a page begins: after ``external_userid`` and ``open_kfid``, or after a stream whose ids are erased."""
 _WORDS = {int(state): (state, state.word) for state in KfServiceState}
 _MACHINE_VERSION = MACHINE.spec.version
 _UNLIMITED = 1 << 62
@@ -79,12 +90,11 @@ class Filter:
 
 def _doubt(now: int | None) -> tuple[str, tuple[int, ...]]:
     """Return the doubt as of ``now`` as an SQL expression: the same as :func:`_view` works out."""
-    gap = "a.gap_until > COALESCE(c.decided, 0)"
     if now is None:
-        return f"CASE WHEN c.doubt <> 'none' THEN c.doubt WHEN {gap} THEN 'history_gap' ELSE 'none' END", ()
+        return f"CASE WHEN c.doubt <> 'none' THEN c.doubt WHEN {_GAP} THEN 'history_gap' ELSE 'none' END", ()
     case = (
         "CASE WHEN c.expires_at <= ? THEN 'expiry_presumed' WHEN c.doubt <> 'none' THEN c.doubt "
-        f"WHEN c.doubtful_from <= ? THEN 'over_48h' WHEN {gap} THEN 'history_gap' ELSE 'none' END"
+        f"WHEN c.doubtful_from <= ? THEN 'over_48h' WHEN {_GAP} THEN 'history_gap' ELSE 'none' END"
     )
     return case, (now, now)
 
@@ -98,30 +108,31 @@ def conversation(
 
 
 def folded(conn: Connection, open_kfid: str, external_userid: str, *, corp_id: str) -> SessionState | None:
-    """Return the folded state of a conversation, with the servicer's name; None where the log has none."""
+    """Return the folded state of a conversation, with the servicer's id in lower case; None where the log has none."""
     rows = query(conn, _ONE, (open_kfid, corp_id, external_userid))
-    return attrs.evolve(SessionState(*rows[0][7:]), servicer=rows[0][2]) if rows else None
+    if not rows:
+        return None
+    servicer = rows[0][2]
+    return attrs.evolve(SessionState(*rows[0][7:]), servicer=servicer and servicer.casefold())
 
 
 def conversations(
-    conn: Connection, wanted: Filter, *, corp_id: str, after: tuple[str, str] | None = None, limit: int | None = None
-) -> Iterator[ConversationView]:
-    """Yield conversations by ``external_userid`` and ``open_kfid``, from the pair ``after`` on; erased ones last."""
+    conn: Connection, wanted: Filter, *, corp_id: str, after: After | None = None, limit: int = PAGE
+) -> tuple[list[ConversationView], After | None]:
+    """Return conversations by ``external_userid`` and ``open_kfid``, erased ones last, and where the next page begins.
+
+    ``after`` is such a pair, or what an earlier call returned; None is returned where there are no more.
+    """
     condition, values = wanted.where()
-    named = f"SELECT {_COLUMNS} FROM kf_conversation c {_JOINS}WHERE n.corp_id = ? AND {condition} AND "
-    left = _UNLIMITED if limit is None else limit
-    while left > 0:
-        start = after or ("", "")
-        sql = f"{named} (n.folded, c.open_kfid) > (?, ?) ORDER BY n.folded, c.open_kfid LIMIT ?"
-        rows = query(conn, sql, (corp_id, *values, *start, min(left, _PAGE)))
-        for row in rows:
-            yield _view(row, wanted.now)
-        left -= len(rows)
-        if len(rows) < _PAGE:
-            break
-        after = rows[-1][1], rows[-1][0]
-    for row in query(conn, f"{named} n.folded IS NULL ORDER BY c.stream LIMIT ?", (corp_id, *values, max(left, 0))):
-        yield _view(row, wanted.now)
+    select = f"SELECT {_COLUMNS}, c.stream FROM kf_conversation c {_JOINS}WHERE n.corp_id = ? AND {condition} AND "
+    if not isinstance(after, int):
+        sql = f"{select} (n.folded, c.open_kfid) > (?, ?) ORDER BY n.folded, c.open_kfid LIMIT ?"
+        rows = query(conn, sql, (corp_id, *values, *(after or ("", "")), limit))
+        views = [_view(row, wanted.now) for row in rows]
+        return views, (rows[-1][1], rows[-1][0]) if len(rows) == limit else 0
+    sql = f"{select} n.folded IS NULL AND c.stream > ? ORDER BY c.stream LIMIT ?"
+    rows = query(conn, sql, (corp_id, *values, after, limit))
+    return [_view(row, wanted.now) for row in rows], rows[-1][-1] if len(rows) == limit else None
 
 
 def count(conn: Connection, wanted: Filter, *, corp_id: str) -> int:
@@ -148,7 +159,12 @@ def counts(conn: Connection, wanted: Filter, *, corp_id: str) -> dict[KfServiceS
 
 def queue(conn: Connection, *, account: str | None, corp_id: str, now: int) -> list[QueueView]:
     """Return who waits in the pool, longest first."""
-    waiting = conversations(conn, Filter(state=KfServiceState.QUEUE, account=account, now=now), corp_id=corp_id)
+    wanted = Filter(state=KfServiceState.QUEUE, account=account, now=now)
+    waiting: list[ConversationView] = []
+    after: After | None = ("", "")
+    while after is not None:
+        found, after = conversations(conn, wanted, corp_id=corp_id, after=after)
+        waiting += found
     views = [
         QueueView(
             open_kfid=view.open_kfid,
@@ -181,14 +197,14 @@ def load(conn: Connection, *, account: str | None, corp_id: str, now: int) -> li
 
 
 def _view(row: tuple[Any, ...], now: int | None) -> ConversationView:
-    open_kfid, external_userid, servicer, previous, sends_recorded, synced_until, gap_until = row[:7]
-    state = folded = SessionState(*row[7:])
+    open_kfid, external_userid, servicer, previous, sends_recorded, synced_until, gap = row[:7]
+    state = folded = SessionState(*row[7 : 7 + len(_STATE)])
     if now is not None and folded.doubtful_from is not None:
         state = state_at(folded, now)
     if state.servicer is None and folded.servicer is not None:
         previous = servicer
     doubt = state.doubt
-    if doubt == "none" and gap_until is not None and gap_until > (state.decided or 0):
+    if doubt == "none" and gap:
         doubt = "history_gap"
     service_state, word = _WORDS[state.service_state]
     return ConversationView(

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from kfstate.machine import MACHINE, Entry, Row, Step
+from kfstate.machine import MACHINE, Entry, Row, SessionState, Step
+from kfstate.machine.state import WEAK, pack
 from kfstate.queries.views import EntryView, Explanation, StepView, Transition, at_second, at_time
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import query
@@ -24,18 +25,29 @@ _STEPS = (
     "ORDER BY e.sort_second, s.place"
 )
 _FINISHED = KfServiceState.FINISHED
+_MOVING = frozenset({"moved", "repaired"})
 
 
-def history(conn: Connection, stream: int) -> list[StepView]:
-    """Return the current steps of a conversation in the order of the fold, presumed expiries between them."""
+def history(conn: Connection, stream: int, *, now: int | None = None) -> list[StepView]:
+    """Return the current steps of a conversation in the order of the fold, presumed expiries between them.
+
+    ``now`` (seconds) adds an expiry that is due and that no entry has met yet; None: as of the last entry.
+    """
     rows = query(conn, _STEPS.format("e.stream = ?"), (stream,))
     names = _names(conn, (name for row in rows for name in (*row[5:7], *row[13:15])))
     views: list[StepView] = []
+    evidence, decided = "initial", 0
     for row in rows:
         if row[19] is not None:
             views.append(_expiry(row[19], views[-1] if views else None))
-        views.append(_step(row, names))
-    return views
+            evidence, decided = "timer", row[19]
+        views.append(_step(row, names, decided))
+        taken = MACHINE.rows.get(row[9])
+        if taken is not None and taken.evidence and (row[10] in _MOVING or evidence in WEAK):
+            decided = row[2]
+        evidence = row[16]
+    due = query(conn, "SELECT expires_at FROM kf_conversation WHERE stream = ? AND expires_at <= ?", (stream, now))
+    return [*views, *(_expiry(second, views[-1]) for (second,) in due)]
 
 
 def explain(conn: Connection, position: int | None, doubt: str, *, expired: bool) -> Explanation:
@@ -47,7 +59,7 @@ def explain(conn: Connection, position: int | None, doubt: str, *, expired: bool
         return Explanation(None, None, (), "no entry has decided the state yet", doubt)
     entry = next(_entries(conn, rows_at(conn, [position]).values()))
     (row,) = query(conn, _STEPS.format("e.position = ?"), (position,))
-    step = _restored(row, _names(conn, (*row[5:7], *row[13:15])))
+    step = _restored(row, _names(conn, (*row[5:7], *row[13:15])), row[2])
     reason = step.says
     taken = step.row
     if expired:
@@ -65,11 +77,9 @@ def explain(conn: Connection, position: int | None, doubt: str, *, expired: bool
     return Explanation(entry, transition, missing, reason, doubt)
 
 
-def events(conn: Connection, *, after: int = 0, limit: int = 1000) -> Iterator[EntryView]:
-    """Yield entries of the log, in order of position, from after a position on; at most ``limit``."""
-    while limit > 0 and (rows := rows_after(conn, after, limit=min(limit, 1000))):
-        yield from _entries(conn, rows)
-        after, limit = rows[-1].position, limit - len(rows)
+def events(conn: Connection, *, after: int = 0, limit: int = 1000) -> list[EntryView]:
+    """Return entries of the log, in order of position, from after a position on; at most ``limit``."""
+    return list(_entries(conn, rows_after(conn, after, limit=limit)))
 
 
 def _entries(conn: Connection, rows: Iterable[EntryRow]) -> Iterator[EntryView]:
@@ -104,7 +114,7 @@ def _payload(body: bytes | None) -> Any:
         return None
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode(errors="backslashreplace")
 
 
@@ -112,8 +122,11 @@ def _names(conn: Connection, ids: Iterable[int | None]) -> dict[int | None, str 
     return dict(names_by_id(conn, {id_ for id_ in ids if id_}).items())
 
 
-def _restored(row: tuple[Any, ...], names: dict[int | None, str | None]) -> Step:
-    """Rebuild the step, with names in place of ids, so that its sentence can be said."""
+def _restored(row: tuple[Any, ...], names: dict[int | None, str | None], decided: int) -> Step:
+    """Rebuild the step, with names in place of ids, so that its sentence can be said.
+
+    ``decided`` is the second of the entry that decided the state before it.
+    """
     entry = Entry(
         position=row[0],
         kind=row[1],
@@ -125,11 +138,12 @@ def _restored(row: tuple[Any, ...], names: dict[int | None, str | None]) -> Step
     )
     taken = MACHINE.rows.get(row[9]) or Row(row[9], row[1], (), row[10], "a row of another machine")
     missing = tuple(int(state) for state in row[18].split(",") if state)
-    return Step(entry, taken, row[11], names.get(row[13]), (row[12], names.get(row[14])), missing, row[19])
+    state = SessionState(row[12], names.get(row[14]), decided=decided)
+    return Step(entry, taken, row[11], names.get(row[13]), pack(state), missing, row[19])
 
 
-def _step(row: tuple[Any, ...], names: dict[int | None, str | None]) -> StepView:
-    step = _restored(row, names)
+def _step(row: tuple[Any, ...], names: dict[int | None, str | None], decided: int) -> StepView:
+    step = _restored(row, names, decided)
     reason = step.reason
     if step.missing and reason:
         reason += f" (not seen: {', '.join(KfServiceState(state).word for state in step.missing)})"

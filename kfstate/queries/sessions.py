@@ -1,14 +1,14 @@
 """Sessions: the episodes of conversations with their waits, servicers and ends."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection
 
+from kfstate.queries.conversations import PAGE
 from kfstate.queries.views import SegmentView, SessionView, at_second
-from kfstate.store.dialect import query
+from kfstate.store.dialect import query, query_in
 
-__all__ = ["sessions"]
+__all__ = ["After", "sessions"]
 
 _SESSIONS = (
     "SELECT s.stream, c.open_kfid, n.value, v.value, s.number, s.session_id, s.opened, s.opened_by, s.reopens, "
@@ -19,10 +19,12 @@ _SESSIONS = (
     "LEFT JOIN kf_name v ON v.id = s.servicer WHERE n.corp_id = ?"
 )
 _SEGMENTS = (
-    "SELECT n.value, g.taken_by, g.began, g.ended, g.ended_by, g.first_customer_message, g.first_reply, g.messages_in, "
-    "g.messages_out FROM kf_segment g LEFT JOIN kf_name n ON n.id = g.servicer "
-    "WHERE g.stream = ? AND g.session = ? ORDER BY g.number"
+    "SELECT g.stream, g.session, n.value, g.taken_by, g.began, g.ended, g.ended_by, g.first_customer_message, "
+    "g.first_reply, g.messages_in, g.messages_out FROM kf_segment g LEFT JOIN kf_name n ON n.id = g.servicer "
+    "WHERE g.session BETWEEN ? AND ? AND g.stream IN (??) ORDER BY g.stream, g.session, g.number"
 )
+After = tuple[str, str, int] | tuple[int, int]
+"""Where a page begins: after ``external_userid``, ``open_kfid`` and number, or after stream and number (erased)."""
 _NEVER = -(1 << 62)
 _QUEUE = 2
 
@@ -34,15 +36,17 @@ def sessions(
     open_kfid: str | None = None,
     external_userid: str | None = None,
     running: bool | None = None,
-    after: tuple[str, str, int] | None = None,
-    limit: int | None = None,
+    after: After | None = None,
+    limit: int = PAGE,
     now: int | None = None,
-) -> Iterator[SessionView]:
-    """Yield sessions by ``external_userid``, ``open_kfid`` and number; ``after`` is such a triple to go on from.
+) -> tuple[list[SessionView], After | None]:
+    """Return sessions by ``external_userid``, ``open_kfid`` and number, and where the next page begins (None: nowhere).
 
-    ``now`` in seconds ends sessions whose expiry is due; None: as of each last entry.
+    ``now`` in seconds ends sessions whose expiry is due; None: as of each last entry. Those of erased customers come
+    last.
     """
-    sql, values = _SESSIONS, [_NEVER if now is None else now, corp_id]
+    seen = _NEVER if now is None else now
+    sql, values = _SESSIONS, [seen, corp_id]
     for column, value in (("c.open_kfid", open_kfid), ("n.folded", external_userid)):
         if value is not None:
             sql += f" AND {column} = ?"
@@ -50,16 +54,28 @@ def sessions(
     if running is not None:
         condition = "s.ended IS NULL AND (c.expires_at IS NULL OR c.expires_at > ?)"
         sql += f" AND {condition}" if running else f" AND NOT ({condition})"
-        values.append(_NEVER if now is None else now)
-    if after is not None:
-        sql += " AND (n.folded IS NULL OR (n.folded, c.open_kfid, s.number) > (?, ?, ?))"
-        values += after
-    sql += " ORDER BY n.folded IS NULL, n.folded, c.open_kfid, s.number"
-    if limit is not None:
-        sql += " LIMIT ?"
-        values.append(limit)
-    for row in query(conn, sql, tuple(values)):
-        yield _view(row, query(conn, _SEGMENTS, (row[0], row[4])))
+        values.append(seen)
+    after = after or ("", "", 0)
+    if len(after) == 3:
+        sql += " AND (n.folded, c.open_kfid, s.number) > (?, ?, ?) ORDER BY n.folded, c.open_kfid, s.number LIMIT ?"
+    else:
+        sql += " AND n.folded IS NULL AND (s.stream, s.number) > (?, ?) ORDER BY s.stream, s.number LIMIT ?"
+    rows = query(conn, sql, (*values, *after, limit))
+    segments = _segments(conn, rows)
+    views = [_view(row, segments.get((row[0], row[4]), [])) for row in rows]
+    if len(after) == 3:
+        return views, (rows[-1][2], rows[-1][1], rows[-1][4]) if len(rows) == limit else (0, 0)
+    return views, (rows[-1][0], rows[-1][4]) if len(rows) == limit else None
+
+
+def _segments(conn: Connection, rows: list[tuple[Any, ...]]) -> dict[tuple[int, int], list[tuple[Any, ...]]]:
+    """Return stream and session → segments."""
+    found: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
+    if rows:
+        numbers = [row[4] for row in rows]
+        for row in query_in(conn, _SEGMENTS, sorted({row[0] for row in rows}), min(numbers), max(numbers)):
+            found.setdefault((row[0], row[1]), []).append(row[2:])
+    return found
 
 
 def _view(row: tuple[Any, ...], segments: list[tuple[Any, ...]]) -> SessionView:
