@@ -5,6 +5,7 @@ does; a property test holds the two equal.
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from kfstate.machine.compiled import Machine
@@ -24,6 +25,7 @@ Returns the row that took it, or None, and then nothing has changed.
 _REWRITING = frozenset({"correction", "redecoded"})
 
 
+@lru_cache(maxsize=16)
 def calm(machine: Machine) -> Calm:
     """Return the function that folds the calm entries of a machine."""
     table = tuple(dict(_rows(machine, state)) for state in range(5))

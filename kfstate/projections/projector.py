@@ -177,9 +177,9 @@ class Projector:
         for place, step in enumerate(folded):
             number = step.session
             session = held.session
+            if session is not None and session.ended is None and step.expired_at is not None:
+                end(session, held.segment, step.expired_at, "expiry", queued_since)
             if session is None or session.number != number:
-                if session is not None and session.ended is None and step.expired_at is not None:
-                    end(session, held.segment, step.expired_at, "expiry", queued_since)
                 session = self._open(held, step, None if place else before) if number else None
             if session is not None:
                 segment = take(session, held.segment, step, queued_since)

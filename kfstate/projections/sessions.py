@@ -78,8 +78,6 @@ def take(session: Session, segment: Segment | None, step: Step, queued_before: i
     entry, row, folded = step.entry, step.row, step.folded
     after = folded[0]
     kind = entry.as_kind or entry.kind
-    if step.expired_at is not None and session.ended is None:
-        end(session, segment, step.expired_at, "expiry", queued_before)
     if row.dest is not None or row.effect is not None or row.outcome == "confirmed":
         segment = _change(session, segment, step, kind, queued_before)
     if row.outcome == "repaired":
