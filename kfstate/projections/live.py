@@ -20,9 +20,14 @@ __all__ = ["NAME", "VERSION", "Difference", "Progress", "behind", "catch_up", "c
 NAME = "shipped"
 VERSION = 1
 _READ = 10_000
+_NEAR = 10_000
+"""How many entries an append folds for others before its own; more are left to :func:`catch_up`."""
+_NO_END = (1 << 63) - 1
 _recorded_at = attrgetter("recorded_at")
 _COLUMNS = EntryRow._fields[: EntryRow._fields.index("from_at") + 1]
-_LOOKED_AT = f"SELECT {', '.join(_COLUMNS)} FROM kf_entry WHERE position > ? ORDER BY position LIMIT ?"
+_LOOKED_AT = (
+    f"SELECT {', '.join(_COLUMNS)} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+)
 """The columns after these are the proof's, and no projection looks at them."""
 
 Progress = Callable[[int], None]
@@ -51,14 +56,17 @@ def behind(conn: Connection) -> int | None:
 def project(conn: Connection, appended: Appended, *, head_before: int) -> Projected | None:
     """Fold what was just appended, in the transaction that appended it.
 
-    Returns None, and writes nothing, where the projections do not stand at ``head_before`` or were folded by another
-    machine: then they are caught up, or rebuilt, elsewhere, and never mix.
+    Where they do not stand at ``head_before`` (a process that does not know them appended), they are caught up first.
+    Returns None, and writes nothing, where they lag too far behind for that, or were folded by another machine: then
+    they are caught up, or rebuilt, elsewhere, and never mix.
     """
     if not appended.rows:
         return Projected()
     position, fingerprint = _stored(conn)
-    if position != head_before or fingerprint not in {MACHINE.fingerprint, ""}:
+    if head_before - position > _NEAR or fingerprint not in {MACHINE.fingerprint, ""}:
         return None
+    if position < head_before:
+        _fold(conn, position, head_before)
     projector = Projector(conn)
     streams = {stream.id: stream for stream in appended.streams.values()}
     met = projector.commit(appended.rows, streams)
@@ -76,7 +84,7 @@ def catch_up(conn: Connection, *, limit: int = 50_000, progress: Progress | None
     if not lag:
         return 0
     position, _ = _stored(conn)
-    return lag - _fold(conn, position, limit, progress)
+    return lag - _fold(conn, position, limit=limit, progress=progress)
 
 
 def rebuild(conn: Connection, *, progress: Progress | None = None) -> int:
@@ -84,7 +92,7 @@ def rebuild(conn: Connection, *, progress: Progress | None = None) -> int:
     for table in TABLES:
         query(conn, f"DELETE FROM {table.name}")
     _store(conn, 0)
-    return _fold(conn, 0, None, progress)
+    return _fold(conn, 0, progress=progress)
 
 
 def compare(conn: Connection, *, progress: Progress | None = None) -> Difference:
@@ -108,11 +116,18 @@ def compare(conn: Connection, *, progress: Progress | None = None) -> Difference
     return Difference(entries, int(conversations), sum(tables.values()), found)
 
 
-def _fold(conn: Connection, after: int, limit: int | None, progress: Progress | None) -> int:
+def _fold(
+    conn: Connection,
+    after: int,
+    until: int = _NO_END,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> int:
     projector = Projector(conn)
     streams: dict[int, Stream] = {}
     done = 0
-    for commit in _commits(conn, after):
+    for commit in _commits(conn, after, until):
         absent = {row.stream for row in commit} - streams.keys()
         if len(streams) > _READ * 10:
             streams.clear()
@@ -131,11 +146,11 @@ def _fold(conn: Connection, after: int, limit: int | None, progress: Progress | 
     return done
 
 
-def _commits(conn: Connection, after: int) -> Iterator[Sequence[EntryRow]]:
+def _commits(conn: Connection, after: int, until: int) -> Iterator[Sequence[EntryRow]]:
     """Yield the log commit by commit: the entries of one ``recorded_at`` each, cut to what projections look at."""
     pending: list[EntryRow] = []
     new = tuple.__new__
-    while found := query(conn, _LOOKED_AT, (after, _READ)):
+    while found := query(conn, _LOOKED_AT, (after, until, _READ)):
         rows = [new(EntryRow, row) for row in found]
         after = rows[-1].position
         for recorded_at, group in groupby(rows, key=_recorded_at):
