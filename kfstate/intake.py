@@ -1,7 +1,9 @@
 """The way in: documents become batches of drafts, batches become entries; one transaction per thousand entries."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -218,22 +220,37 @@ def ingest(
     """Append every entry of the sources; see :meth:`kfstate.engine.Engine.ingest`."""
     report = Report()
     intake = _Intake(report, account, corp_id, clock, cursor)
-    for batches in _gathered(intake.batches(documents(source))):
-        try:
-            with writing() as conn:
-                stored = [intake.store(conn, batch) for batch in batches]
-        except EnvelopeError:
-            for batch in batches:
-                _store_apart(writing, intake, batch)
-        else:
-            for batch, outcome in zip(batches, stored, strict=True):
-                _count(report, batch, *outcome)
-        if progress is not None:
-            progress(sum(len(batch.drafts) for batch in batches))
+    gathered = _gathered(intake.batches(documents(source)))
+    with ThreadPoolExecutor(1, "kfstate-ingest") as ahead:
+        # A generator of the caller's may mind another thread; everything else is read on while a commit syncs.
+        lazily = isinstance(source, Iterator) and not hasattr(source, "read")
+        read_on = partial(_read_on, gathered, None if lazily else ahead)
+        following = read_on()
+        while batches := following():
+            try:
+                with writing() as conn:
+                    stored = [intake.store(conn, batch) for batch in batches]
+                    following = read_on()
+            except EnvelopeError:
+                for batch in batches:
+                    _store_apart(writing, intake, batch)
+                following = read_on()
+            else:
+                for batch, outcome in zip(batches, stored, strict=True):
+                    _count(report, batch, *outcome)
+            if progress is not None:
+                progress(sum(len(batch.drafts) for batch in batches))
     if not report.position:
         with writing() as conn:
             report.position = read_head(conn).position
     return report
+
+
+def _read_on(gathered: Iterator[list[_Batch]], ahead: ThreadPoolExecutor | None) -> Callable[[], list[_Batch] | None]:
+    """Begin to read what comes next, and return the function that waits for it; None at the end."""
+    if ahead is None:
+        return partial(next, gathered, None)
+    return ahead.submit(next, gathered, None).result
 
 
 def _gathered(batches: Iterable[_Batch]) -> Iterator[list[_Batch]]:

@@ -107,7 +107,7 @@ kf_session = Table(
     Column("repairs", Integer, nullable=False),
     Column("base", LargeBinary),
     sqlite_with_rowid=False,
-    comment="One episode of a conversation each; base is the folded state before it, from which a late entry folds on.",
+    comment="One episode of a conversation each; base: the state before it, from which a late entry folds on.",
 )
 
 kf_segment = Table(

@@ -39,6 +39,7 @@ __all__ = [
     "Body",
     "Digest",
     "Id",
+    "Key",
     "Read",
     "Reader",
     "Salt",
@@ -61,6 +62,8 @@ _CHUNK = 900
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
 """64-bit primary key; SQLite makes it the rowid only under the name INTEGER."""
 Digest = LargeBinary(32).with_variant(mysql.BINARY(32), *_MYSQL)
+Key = LargeBinary(16).with_variant(mysql.BINARY(16), *_MYSQL)
+"""The first 16 bytes of a SHA-256: enough to know an entry again, and half the pages that a commit dirties."""
 Salt = LargeBinary(16).with_variant(mysql.BINARY(16), *_MYSQL)
 Body = LargeBinary().with_variant(mysql.LONGBLOB(), *_MYSQL)
 

@@ -22,7 +22,7 @@ import msgspec
 from kfstate.clock import SECOND
 from kfstate.errors import EnvelopeError
 from kfstate.machine.kinds import FROM_WECOM, OWN_KINDS
-from kfstate.store.facts import identity_key, is_id
+from kfstate.store.facts import KEY_BYTES, identity_key, is_id
 from kfstate.store.own_kinds import FACTS, RULES
 from kfstate.store.rows import Draft, StreamKey
 
@@ -232,7 +232,7 @@ def draft_own(own: OwnEntry, *, now: int, corp_id: str = "", repeatable: bool = 
         body = msgspec.json.encode({**given, "occurred_at": occurred_at}, order="deterministic")
     except (TypeError, ValueError, RecursionError) as error:
         raise _refuse("data", own.data, f"no JSON ({error})") from None
-    content = hashlib.sha256(body).digest()
+    content = hashlib.sha256(body).digest()[:KEY_BYTES]
     known_by = own.key or (content.hex() if repeatable and own.occurred_at is not None else "")
     key = identity_key(corp_id, "own", own.open_kfid, known_by) if known_by else b""
     code_kind = (

@@ -17,12 +17,14 @@ from kfstate.clock import SECOND
 from kfstate.machine.kinds import EVENT_KINDS
 from kfstate.store.rows import Draft, StreamKey
 
-__all__ = ["FACT_BITS", "draft_elements", "identity_key", "is_id", "tie_of"]
+__all__ = ["FACT_BITS", "KEY_BYTES", "draft_elements", "identity_key", "is_id", "tie_of"]
 
 _sha256 = hashlib.sha256
 _new = tuple.__new__
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
+KEY_BYTES = 16
+"""Of a SHA-256, so much is kept to know an entry again; the chain, which proves, has the whole."""
 FACT_BITS = 15
 _FACTS = (1 << FACT_BITS) - 1
 _MAX_SECOND = 1 << 43
@@ -46,7 +48,7 @@ def tie_of(open_kfid: str, msgid: str) -> int:
 
 def identity_key(corp_id: str, origin: str, account: str, msgid: str) -> bytes:
     """Return the hash under which ``kf_identity`` knows an entry. ``origin`` of own entries is ``own``."""
-    return _sha256(f"{corp_id}\0{origin}\0{account}\0{msgid}".encode()).digest()
+    return _sha256(f"{corp_id}\0{origin}\0{account}\0{msgid}".encode()).digest()[:KEY_BYTES]
 
 
 def draft_elements(
@@ -70,13 +72,13 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
     problems: list[str] = []
     try:
         entry = _decode(element)
-        content = _sha256(_encode(entry)).digest()
+        content = _sha256(_encode(entry)).digest()[:KEY_BYTES]
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         try:
             entry = _tolerant(element)
         except (ValueError, RecursionError):
             return _undecodable(element, ordinal, account, corp_id, f"not JSON: {error}")
-        content = _sha256(element).digest()
+        content = _sha256(element).digest()[:KEY_BYTES]
         problems.append("a text in it is not Unicode")
     if type(entry) is not dict:
         return _undecodable(element, ordinal, account, corp_id, "not an object")
@@ -136,7 +138,7 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
         told_apart = f"{kind}\0{change_type}\0{servicer_from}\0{servicer_to}\0{menu_click}\0{ref}\0{reject_switch}"
         tie = tie_of(open_kfid, msgid) << FACT_BITS | crc32(told_apart.casefold().encode()) & _FACTS
     else:
-        key = _sha256(f"{corp_id}\0{said_origin}\0{open_kfid}\0\0".encode() + content).digest()
+        key = _sha256(f"{corp_id}\0{said_origin}\0{open_kfid}\0\0".encode() + content).digest()[:KEY_BYTES]
         tie = int.from_bytes(content[:6], "big") << FACT_BITS
     day, occurred_at = (0, None) if send_time is None else (send_time // _DAY, send_time * SECOND)
     # fmt: off
@@ -247,8 +249,8 @@ def _code(value: object, name: str, problems: list[str]) -> tuple[str, str | Non
 
 
 def _undecodable(element: bytes, ordinal: int, account: str, corp_id: str, problem: str) -> Draft:
-    content = _sha256(element).digest()
-    key = _sha256(f"{corp_id}\0\0{account}\0\0".encode() + content).digest()
+    content = _sha256(element).digest()[:KEY_BYTES]
+    key = _sha256(f"{corp_id}\0\0{account}\0\0".encode() + content).digest()[:KEY_BYTES]
     # fmt: off
     return Draft(
         _stream(corp_id, "account", account, ""), "unknown_message", None, int.from_bytes(content[:6], "big"), None,

@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from kfstate.store.dialect import BigKey, Body, Digest, Id, Salt
+from kfstate.store.dialect import BigKey, Body, Digest, Id, Key, Salt
 
 __all__ = [
     "kf_archive_mark",
@@ -127,9 +127,9 @@ kf_identity = Table(
     "kf_identity",
     metadata,
     Column("day", Integer, primary_key=True, autoincrement=False),
-    Column("entry_key", Digest, primary_key=True),
+    Column("entry_key", Key, primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("content", Digest),
+    Column("content", Key),
     sqlite_with_rowid=False,
     comment="What tells a repeated entry from a new one; outside the chain, content is cleared by erasure.",
 )

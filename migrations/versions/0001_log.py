@@ -7,7 +7,7 @@ Follows: nothing
 import sqlalchemy as sa
 from alembic import op
 
-from kfstate.store.dialect import BigKey, Body, Digest, Id, Salt
+from kfstate.store.dialect import BigKey, Body, Digest, Id, Key, Salt
 
 revision = "0001"
 down_revision = None
@@ -199,9 +199,9 @@ def upgrade() -> None:
     op.create_table(
         "kf_identity",
         sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("entry_key", Digest, nullable=False),
+        sa.Column("entry_key", Key, nullable=False),
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("content", Digest),
+        sa.Column("content", Key),
         sa.PrimaryKeyConstraint("day", "entry_key", "position"),
         comment="What tells a repeated entry from a new one; outside the chain, content is cleared by erasure.",
         sqlite_with_rowid=False,

@@ -100,7 +100,7 @@ def upgrade() -> None:
         sa.Column("base", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("stream", "number"),
         sqlite_with_rowid=False,
-        comment="One episode of a conversation each; base is the folded state before it, from which a late entry folds on.",
+        comment="One episode of a conversation each; base: the state before it, from which a late entry folds on.",
     )
     op.create_table(
         "kf_segment",
