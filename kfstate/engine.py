@@ -10,10 +10,10 @@ from typing import Any, Self, TypeVar
 import attrs
 from sqlalchemy import Connection
 
-from kfstate import intake, recording
+from kfstate import intake
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.errors import UnknownConversationError
-from kfstate.intake import CursorMove, Report
+from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import MACHINE, Verdict, definition, initial, may
 from kfstate.projections import live
 from kfstate.queries import conversations as conversation_queries
@@ -30,7 +30,6 @@ from kfstate.queries.views import (
     StepView,
 )
 from kfstate.service_state import KfServiceState
-from kfstate.sources import Source
 from kfstate.store import dialect, schema, verify
 from kfstate.store.envelope import OwnEntry, from_json
 from kfstate.store.head import read_head
@@ -128,7 +127,7 @@ class Engine:
         """
         own = entry if isinstance(entry, OwnEntry) else from_json(entry)
         with self._writing() as conn:
-            result = recording.record(conn, [own], now=self._clock.now(), corp_id=self.corp_id, expected=expected)[0]
+            result = intake.record(conn, [own], now=self._clock.now(), corp_id=self.corp_id, expected=expected)[0]
         return Recorded(result.position, result.duplicate)
 
     def tick(self, now: int | None = None) -> int:
@@ -140,7 +139,7 @@ class Engine:
         expired = 0
         while True:
             with self._writing() as conn:
-                done = recording.expire_due(conn, due_by, now=self._clock.now(), corp_id=self.corp_id)
+                done = intake.expire_due(conn, due_by, now=self._clock.now(), corp_id=self.corp_id)
             expired += done
             if done == 0:
                 return expired
@@ -301,17 +300,17 @@ class Engine:
 
     def _prepare(self) -> None:
         with dialect.begin(self._database, write=False) as conn:
-            ready = schema.current(conn) == schema.head() and recording.active_machine(conn, self.corp_id) is not None
+            ready = schema.current(conn) == schema.head() and intake.active_machine(conn, self.corp_id) is not None
         if not ready:
             with self._writing() as conn:
                 schema.upgrade(conn, now=self._clock.now())
         with self._reading() as conn:
             schema.check(conn)
-            activated = recording.active_machine(conn, self.corp_id) == MACHINE.fingerprint
+            activated = intake.active_machine(conn, self.corp_id) == MACHINE.fingerprint
             lag = live.behind(conn)
         if not activated:
             with self._writing() as conn:
-                recording.activate(conn, definition(MACHINE.spec), now=self._clock.now(), corp_id=self.corp_id)
+                intake.activate(conn, definition(MACHINE.spec), now=self._clock.now(), corp_id=self.corp_id)
         while lag:
             with self._writing() as conn:
                 lag = live.catch_up(conn)

@@ -66,7 +66,12 @@ class WireError(KfstateError):
 
 @attrs.define(slots=False, str=False, eq=False)
 class EnvelopeError(WireError):
-    """An own entry cannot be recorded as it is."""
+    """An own entry cannot be recorded as it is.
+
+    ``index`` is its place among the entries that were to be appended together, where that is known.
+    """
+
+    index: int | None = None
 
 
 @attrs.define(slots=False, str=False, eq=False)

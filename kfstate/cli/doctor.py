@@ -96,8 +96,8 @@ def _projections(connection: "Connection") -> Finding:
 
 
 def _machine(ctx: Context, connection: "Connection") -> Finding:
+    from kfstate.intake import active_machine
     from kfstate.machine import MACHINE
-    from kfstate.recording import active_machine
 
     live = active_machine(connection, ctx.corp_id)
     if live is None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from kfstate.clock import SECOND
-from kfstate.errors import VersionConflictError
+from kfstate.errors import EnvelopeError, VersionConflictError
 from kfstate.store import canonical as form
 from kfstate.store import identity
 from kfstate.store.causes import Causes, gather
@@ -37,15 +37,16 @@ def append(
     drafts: Sequence[Draft],
     *,
     now: int,
-    pull: int | None = None,
+    pull: int | Sequence[int | None] | None = None,
     expected: Mapping[StreamKey, Expected] | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> Appended:
     """Append what is new of the drafts, in their order, and say what became of each.
 
-    ``now`` is the clock's time in microseconds; ``pull`` the ``kf_pull`` id of the page; ``expected`` the versions that
-    the caller decided on: ``any``, ``new``, ``exists`` or a number, checked only for streams that get a new entry.
-    ``entropy`` gives the salts. A known entry, or a known idempotency key, is not stored again.
+    ``now`` is the clock's time in microseconds; ``pull`` the ``kf_pull`` id of the page, or one for each draft;
+    ``expected`` the versions that the caller decided on: ``any``, ``new``, ``exists`` or a number, checked only for
+    streams that get a new entry. ``entropy`` gives the salts. A known entry, or a known idempotency key, is not stored
+    again.
 
     Raises :class:`~kfstate.errors.VersionConflictError` and :class:`~kfstate.errors.EnvelopeError` (a ``cause`` or
     ``target`` that does not exist) before any entry is written; :class:`~kfstate.errors.LockTimeoutError`.
@@ -99,7 +100,7 @@ def _rows(
     opened: Mapping[StreamKey, Open],
     servicers: Servicers,
     causes: Causes | None,
-    pull: int | None,
+    pull: int | Sequence[int | None] | None,
 ) -> tuple[list[EntryRow], set[int]]:
     """Return the rows, and the positions whose time was too far ahead to be believed."""
     rows: list[EntryRow] = []
@@ -111,7 +112,8 @@ def _rows(
     late: set[int] = set()
     salt_at = 0
     # fmt: off
-    for _, position, draft, earlier in fresh:
+    pulls = pull if isinstance(pull, Sequence) else None
+    for index, position, draft, earlier in fresh:
         (
             key, kind, occurred_at, tie, change_type, service_state, from_, to, errcode, menu_click, via, target,
             as_kind, origin, msgtype, ref, fail_type, reject_switch, receiving, stop_type, code, code_kind,
@@ -121,7 +123,11 @@ def _rows(
         stream.version = version = stream.version + 1
         counts = None
         if own and causes is not None:
-            occurred_at, tie, counts, cause = causes.settle(draft, stream.row.id, position)
+            try:
+                occurred_at, tie, counts, cause = causes.settle(draft, stream.row.id, position)
+            except EnvelopeError as error:
+                error.index = index
+                raise
         elif occurred_at is not None and occurred_at > latest:
             late.add(position)
             occurred_at = None
@@ -136,7 +142,7 @@ def _rows(
             position, stream.row.id, kind, second, tie, change_type, service_state, from_name[0], to_name[0], errcode,
             menu_click, via, counts, 0, target, as_kind, version, form.FORM, _KIND_VERSION, occurred_at, recorded_at,
             origin, msgtype, ref, fail_type, reject_switch, receiving, stop_type, code, code_kind, manage_privilege,
-            from_at, actor, cause, pull, ordinal, commitment,
+            from_at, actor, cause, pulls[index] if pulls is not None else pull, ordinal, commitment,
         )
         if earlier:
             mine = tuple(row[at] for at in _DECIDING_AT)

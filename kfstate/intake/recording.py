@@ -31,7 +31,7 @@ def append_and_project(
     drafts: Sequence[Draft],
     *,
     now: int,
-    pull: int | None = None,
+    pull: Sequence[int | None] | None = None,
     expected: dict[StreamKey, Expected] | None = None,
 ) -> tuple[Appended, Projected | None]:
     """Append drafts and fold what is new of them; the projections' part is None where they are behind."""

@@ -1,0 +1,21 @@
+"""The way in, between the engine and the stages: sources → batches → entries, folded in the same transaction."""
+
+from kfstate.intake.batches import CursorMove
+from kfstate.intake.ingesting import Progress, ingest
+from kfstate.intake.recording import activate, active_machine, append_and_project, expire_due, record
+from kfstate.intake.report import Problem, Report
+from kfstate.intake.sources import Source
+
+__all__ = [
+    "CursorMove",
+    "Problem",
+    "Progress",
+    "Report",
+    "Source",
+    "activate",
+    "active_machine",
+    "append_and_project",
+    "expire_due",
+    "ingest",
+    "record",
+]
