@@ -184,21 +184,6 @@ class Engine:
         )
         yield from self._pages(partial(conversation_queries.conversations, wanted=wanted), after, limit)
 
-    def count(
-        self,
-        *,
-        state: KfServiceState | int | str | None = None,
-        account: str | None = None,
-        servicer: str | None = None,
-        doubt: str | None = None,
-        as_of_log: bool = False,
-    ) -> int:
-        """Return how many conversations :meth:`conversations` would yield."""
-        now = None if as_of_log else self._now()
-        wanted = Filter(state=_state(state), account=account, servicer=servicer, doubt=doubt, now=now)
-        with self._reading() as conn:
-            return conversation_queries.count(conn, wanted, corp_id=self.corp_id)
-
     def counts(
         self,
         *,

@@ -25,7 +25,7 @@ def rebuild(*, check: Annotated[bool, Parameter(negative="")] = False, ctx: Give
 
         if not check:
             found = {"entries": engine.rebuild(progress=done), "conversations": 0}
-            found["conversations"] = engine.count(as_of_log=True)
+            found["conversations"] = sum(engine.counts(as_of_log=True).values())
             tables: dict[str, int] = {}
         else:
             difference = engine.check(progress=done)

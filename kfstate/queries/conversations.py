@@ -11,7 +11,7 @@ from kfstate.queries.views import ConversationView, LoadView, QueueView, SendWin
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import Read, query
 
-__all__ = ["PAGE", "After", "Filter", "conversation", "conversations", "count", "counts", "folded", "load", "queue"]
+__all__ = ["PAGE", "After", "Filter", "conversation", "conversations", "counts", "folded", "load", "queue"]
 
 _STATE = [field.name for field in attrs.fields(SessionState)]
 _STRONG = ", ".join(f"'{row.name}'" for row in MACHINE.spec.rows if row.evidence in STRONG)
@@ -133,14 +133,6 @@ def conversations(
     sql = f"{select} n.folded IS NULL AND c.stream > ? ORDER BY c.stream LIMIT ?"
     rows = query(conn, sql, (corp_id, *values, after, limit))
     return [_view(row, wanted.now) for row in rows], rows[-1][-1] if len(rows) == limit else None
-
-
-def count(conn: Connection, wanted: Filter, *, corp_id: str) -> int:
-    """Return how many conversations there are."""
-    condition, values = wanted.where()
-    sql = f"SELECT COUNT(*) FROM kf_conversation c {_JOINS}WHERE n.corp_id = ? AND {condition}"
-    total: int = query(conn, sql, (corp_id, *values))[0][0]
-    return total
 
 
 def counts(conn: Connection, wanted: Filter, *, corp_id: str) -> dict[KfServiceState, int]:
