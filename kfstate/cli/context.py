@@ -1,5 +1,6 @@
 """What every command is given: the effective settings, where to print, and a way to the engine."""
 
+import gc
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +42,9 @@ class Context:
         """Open the database; create it where there is none."""
         from kfstate.engine import Engine
 
-        return Engine(self.url, corp_id=self.corp_id, clock=clock)
+        engine = Engine(self.url, corp_id=self.corp_id, clock=clock)
+        gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again under a long load
+        return engine
 
 
 Given = Annotated[Context, Parameter(parse=False)]

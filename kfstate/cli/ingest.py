@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import attrs
+
 from kfstate.cli.context import Given
 from kfstate.cli.exits import Exit, UsageError
 from kfstate.cli.tables import PROBLEMS
@@ -40,7 +42,7 @@ def ingest(*files: Path, account: str = "", ctx: Given) -> int:
         def stored(further: int) -> None:
             progress.update(task, done=progress.tasks[0].fields["done"] + further)
 
-        report = engine.ingest(_sources(files, unread, progress), account=account, progress=stored)
+        report = engine.ingest(_Files(files, unread, progress), account=account, progress=stored)
     for path, reason in unread:
         report.reject(str(path), "$", reason)
     if ctx.out.json:
@@ -69,18 +71,25 @@ def _size(files: Sequence[Path]) -> int | None:
         return None
 
 
-def _sources(files: Sequence[Path], unread: list[tuple[Path, str]], progress: "Progress") -> Iterator[IO[bytes]]:
-    """Open one file after the other; note those that cannot be opened, and go on."""
-    task = progress.task_ids[0]
-    for path in files:
-        progress.update(task, description=path.name)
-        if path == _STDIN:
-            yield sys.stdin.buffer
-            continue
-        try:
-            file = open(str(path), "rb")  # noqa: PTH123, SIM115 (the name of the stream is to be text)
-        except OSError as error:
-            unread.append((path, f"cannot be read ({error.strerror})"))
-            continue
-        with file:
-            yield file if progress.disable else progress.wrap_file(file, task_id=task)
+@attrs.frozen
+class _Files:
+    """Opens one file after the other as it is asked for; notes those that cannot be opened, and goes on."""
+
+    paths: Sequence[Path]
+    unread: list[tuple[Path, str]]
+    progress: "Progress"
+
+    def __iter__(self) -> Iterator[IO[bytes]]:
+        task = self.progress.task_ids[0]
+        for path in self.paths:
+            self.progress.update(task, description=path.name)
+            if path == _STDIN:
+                yield sys.stdin.buffer
+                continue
+            try:
+                file = open(str(path), "rb")  # noqa: PTH123, SIM115 (the name of the stream is to be text)
+            except OSError as error:
+                self.unread.append((path, f"cannot be read ({error.strerror})"))
+                continue
+            with file:
+                yield file if self.progress.disable else self.progress.wrap_file(file, task_id=task)
