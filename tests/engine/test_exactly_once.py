@@ -10,7 +10,7 @@ from kfstate.engine import Engine
 from kfstate.errors import CursorConflictError
 from kfstate.intake import CursorMove
 from kfstate.projections import conversations, live, projector, side
-from kfstate.store import append, identity
+from kfstate.store import append, dialect, identity
 from kfstate.store import cursor as cursors
 from kfstate.testing import FrozenClock, customer_message, page, session_status_change
 from tests.engine.conftest import Fresh
@@ -103,7 +103,7 @@ def test_failure_at_the_nth_statement(fresh: Fresh, monkeypatch: pytest.MonkeyPa
         epoch = claimed(engine)
         engine.ingest(FIRST, account="wkA", cursor=CursorMove(expected="", epoch=epoch))
         before, calls = everything(engine), iter(range(99))
-        whole = conversations.bulk_upsert
+        whole = dialect.bulk_upsert
 
         def counted(*args: Any) -> None:
             if next(calls) == failing:
