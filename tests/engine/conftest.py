@@ -9,6 +9,7 @@ import pytest
 
 from kfstate.engine import Engine
 from kfstate.testing import FrozenClock
+from tests.engine.story import Teller
 from tests.engine.worlds import NOW, opened
 
 __all__ = ["Fresh"]
@@ -61,3 +62,9 @@ def engine(url: str, clock: FrozenClock) -> Iterator[Engine]:
     """An engine on an empty database."""
     with Engine(url, clock=clock) as made:
         yield made
+
+
+@pytest.fixture
+def tell(engine: Engine, clock: FrozenClock) -> Teller:
+    """What tells stories to the engine."""
+    return Teller(engine, clock)
