@@ -4,7 +4,7 @@
 
     KfstateError
     ├── WireError               what came in is no page, or no entry
-    ├── EnvelopeError           an own entry cannot be recorded as it is
+    │   └── EnvelopeError       an own entry cannot be recorded as it is
     ├── MachineError            a machine's definition is not sound
     ├── StrictOutcomeError      strict mode met an outcome that it refuses
     ├── UnknownConversationError

@@ -1,4 +1,4 @@
-"""The kinds of entries (DESIGN section 5): stable strings that the log keeps for ever."""
+"""The kinds of entries: stable strings that the log keeps for ever."""
 
 __all__ = ["EVENT_KINDS", "FROM_WECOM", "KINDS", "OWN_KINDS", "OWN_RANK", "RANKS"]
 

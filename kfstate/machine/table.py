@@ -1,4 +1,4 @@
-"""The session machine: the one source of what each entry does in each state (DESIGN section 6)."""
+"""The session machine: the one source of what each entry does in each state."""
 
 from kfstate.machine.spec import ANY, OPEN, MachineSpec, Row
 from kfstate.service_state import KfServiceState

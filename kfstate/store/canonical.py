@@ -1,4 +1,4 @@
-"""The canonical form of an entry, its leaf and the chain (DESIGN section 5), form 1.
+"""The canonical form of an entry, its leaf and the chain, form 1.
 
 ``docs/reference/chain.md`` says the same to the byte for people who write a verifier of their own.
 

@@ -1,4 +1,4 @@
-"""Which drafts are new, and which repeat what the log holds already (DESIGN section 5, "Identity")."""
+"""Which drafts are new, and which repeat what the log holds already."""
 
 from collections.abc import Sequence
 

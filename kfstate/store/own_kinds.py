@@ -1,4 +1,4 @@
-"""Which facts each kind of own entry needs and allows (DESIGN section 5): one table for the envelope."""
+"""Which facts each kind of own entry needs and allows: one table for the envelope."""
 
 import attrs
 

@@ -23,7 +23,7 @@ Expected = int | Literal["any", "new", "exists"]
 
 
 class EntryRow(NamedTuple):
-    """One row of ``kf_entry``, column by column (DESIGN section 5).
+    """One row of ``kf_entry``, column by column (docs/reference/tables.md).
 
     Times are microseconds since 1970-01-01 UTC, seconds are whole seconds; servicers are ``kf_name`` ids.
     """

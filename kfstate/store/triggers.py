@@ -1,5 +1,5 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
-"""What makes the log append-only: the triggers, per database, and whether they stand (DESIGN section 5, P7).
+"""What makes the log append-only: the triggers, per database, and whether they stand (P7).
 
 A trigger's message names the rule. REPLACE deletes without firing DELETE triggers, so the INSERT triggers refuse a key
 that exists; the one on ``kf_entry`` makes gaplessness a rule of the database as well.

@@ -1,4 +1,4 @@
-"""The models of the seeds: account, servicer, message."""
+"""The models that stand by themselves: account, servicer, message."""
 
 from types import MappingProxyType
 from typing import Generic, NamedTuple, Self, TypeVar, overload

@@ -1,4 +1,4 @@
-"""The lines that are measured: what, beside what, and the ratio to reach (DESIGN section 9)."""
+"""The lines that are measured: what, beside what, and the ratio to reach."""
 
 import attrs
 
