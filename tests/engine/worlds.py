@@ -37,7 +37,20 @@ from kfstate.testing import (
     user_recall_msg,
 )
 
-__all__ = ["ACCOUNTS", "NOW", "PEOPLE", "Item", "element", "histories", "opened", "pages_of", "play", "seeded", "tales"]
+__all__ = [
+    "ACCOUNTS",
+    "NOW",
+    "PEOPLE",
+    "Item",
+    "element",
+    "histories",
+    "jsonl",
+    "opened",
+    "pages_of",
+    "play",
+    "seeded",
+    "tales",
+]
 
 NOW = 1_767_225_600
 """Seconds: when every history begins."""
