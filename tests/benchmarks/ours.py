@@ -12,7 +12,7 @@ from kfstate.testing.clock import FrozenClock
 from tests.benchmarks.data import LOG, LOOKUPS, PAGES, picks
 from tests.benchmarks.subject import Stopwatch, settle
 
-__all__ = ["grow", "ingest", "rebuild", "replay", "state"]
+__all__ = ["grow", "hold", "ingest", "rebuild", "replay", "state"]
 
 PAGES_A_ROUND = 10
 WARM_UP = 2
@@ -34,8 +34,19 @@ def ingest(folder: Path, watch: Stopwatch) -> int:
 
 def replay(folder: Path, watch: Stopwatch) -> int:
     """Read the log and fold it to the last state of every conversation."""
+    return _replay(folder, watch)
+
+
+def hold(folder: Path, watch: Stopwatch) -> int:
+    """Replay with a database cache of 1 MB, so that what memory there is is the fold's."""
+    return _replay(folder, watch, "PRAGMA cache_size = -1000")
+
+
+def _replay(folder: Path, watch: Stopwatch, *settings: str) -> int:
     database = open_database(url(folder / LOG))
     with begin(database, write=False) as conn:
+        for setting in settings:
+            conn.exec_driver_sql(setting).close()
         settle()
         with watch.running():
             for _ in states(conn):
