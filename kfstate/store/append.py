@@ -71,7 +71,8 @@ def append(
         causes=causes,
         pull=pull,
     )
-    bulk_insert(conn, kf_entry, rows)
+    # As plain tuples: sqlite3 reads a named one field by field, which costs a quarter of the insert.
+    bulk_insert(conn, kf_entry, list(map(tuple, rows)))
     size = form.SALT_BYTES
     bulk_insert(
         conn,
