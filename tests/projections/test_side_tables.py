@@ -188,6 +188,14 @@ def test_code_that_is_told_after_its_use(tell: Teller) -> None:
     assert 0 == tell.engine.check().different
 
 
+def test_code_that_comes_again(tell: Teller) -> None:
+    """A code given long after a send that named the same one is another code: nobody has used it."""
+    tell(said(0), own(6, "message_sent", via="send_msg_on_event", msgid="s1", code="c"))
+    tell(change(8_000, 1, new="li", msg_code="c"))
+    assert [(None,)] == rows(tell.engine, "SELECT used FROM kf_code")
+    assert 0 == tell.engine.check().different
+
+
 def test_no_code(tell: Teller) -> None:
     """What brings no code, or a code for which nothing is documented, has no row."""
     tell(said(0), entered(1), change(5, 1, new="li"), change(9, 2, old="li", new="wang", msg_code="c"))
