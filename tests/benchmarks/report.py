@@ -29,7 +29,7 @@ def _memory(samples: Sequence[Sample]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    return f"{value:.3g}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
 def _cells(measured: Measured, compared: Compared, *, first: bool) -> tuple[str, ...]:
