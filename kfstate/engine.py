@@ -31,6 +31,7 @@ from kfstate.queries.views import (
 )
 from kfstate.service_state import KfServiceState
 from kfstate.store import dialect, schema, verify
+from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry, from_json
 from kfstate.store.head import read_head
 from kfstate.store.read import find_stream
@@ -230,8 +231,13 @@ class Engine:
 
         Raises :class:`~kfstate.errors.UnknownConversationError`.
         """
-        view = self.state(open_kfid, external_userid, as_of_log=as_of_log)
+        now = None if as_of_log else self._now()
         with self._reading() as conn:
+            view = conversation_queries.conversation(
+                partial(query, conn), open_kfid, external_userid, corp_id=self.corp_id, now=now
+            )
+            if view is None:
+                raise UnknownConversationError(open_kfid, external_userid)
             return history_queries.explain(conn, view.position, view.doubt, expired=view.evidence == "timer")
 
     def queue(self, account: str | None = None) -> list[QueueView]:

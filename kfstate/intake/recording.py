@@ -44,7 +44,7 @@ def record(
 ) -> list[Result]:
     """Append own entries, and say what became of each; ``expected`` holds for the stream of every one."""
     drafts = [draft_own(entry, now=now, corp_id=corp_id) for entry in entries]
-    wanted = {draft.stream: expected for draft in drafts}
+    wanted: dict[StreamKey, Expected] = {draft.stream: expected for draft in drafts}
     appended, _ = append_and_project(conn, drafts, now=now, expected=wanted)
     return appended.results
 
