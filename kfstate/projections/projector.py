@@ -21,7 +21,7 @@ from kfstate.projections.sessions import Session, end, note_message, take
 from kfstate.projections.side import SideTables
 from kfstate.projections.steps import StepRow, current, step_row
 from kfstate.projections.tables import kf_step
-from kfstate.store.dialect import bulk_insert, query
+from kfstate.store.dialect import bulk_insert, query, query_in
 from kfstate.store.rows import EntryRow, Stream
 
 __all__ = ["Projected", "Projector"]
@@ -211,12 +211,13 @@ class Projector:
         """Fold a conversation again from the last session that opened before the earliest entry or target."""
         if held.stream in self._dirty:
             self.flush()
-        second = min([earliest, *self._targets(held.stream, entries)])
+        rewriting = self._rewriting(held.stream, known_from)
+        second = min([earliest, *self._rewritten(held.stream, entries, rewriting)])
         number, start, state = conversations.checkpoint(self._conn, held.stream, second)
         stored = current(self._conn, held.stream, start, known_from)
         conversations.forget_sessions(self._conn, held.stream, number)
         held.state, held.session, held.segment = state, None, None
-        skip = left_out(self._rewriting(held.stream, known_from))
+        skip = left_out(rewriting)
         new = {entry.position for entry in entries}
         self._dirty[held.stream] = held
         for group in in_seconds(self._entries(held.stream, start, known_from)):
@@ -231,17 +232,21 @@ class Projector:
                     self._note(row, step, met)
         met.revised[:] = [position for position in met.revised if position not in new]
 
-    def _targets(self, stream: int, entries: Iterable[Entry]) -> list[int]:
-        """Return the seconds of what these entries rewrite, and of what that would have rewritten, and so on."""
-        seconds = []
-        sql = "SELECT kind, target, sort_second FROM kf_entry WHERE position = ? AND stream = ?"
-        for entry in entries:
-            kind, target = entry.kind, entry.target
-            while kind in _REWRITING and target is not None:
-                found = query(self._conn, sql, (target, stream))
-                kind, target, second = found[0] if found else ("", None, entry.sort_second)
-                seconds.append(second)
-        return seconds
+    def _rewritten(self, stream: int, entries: Iterable[Entry], rewriting: Sequence[Entry]) -> list[int]:
+        """Return the seconds of all whose part in the fold these entries change.
+
+        That is what they rewrite, what that would have rewritten, what else rewrites it, and so on: a void brings back
+        what the voided entry had voided, and takes all decodings of its target with it.
+        """
+        touched = {entry.position for entry in entries if entry.kind in _REWRITING and entry.target is not None}
+        size = 0
+        while len(touched) > size:
+            size = len(touched)
+            for entry in rewriting:
+                if entry.position in touched or entry.target in touched:
+                    touched |= {entry.position, entry.target or 0}
+        sql = "SELECT sort_second FROM kf_entry WHERE stream = ? AND position IN (??)"
+        return [row[0] for row in query_in(self._conn, sql, sorted(touched), stream)]
 
     def _rewriting(self, stream: int, position: int) -> list[Entry]:
         return self._read(

@@ -14,6 +14,7 @@ from kfstate.projections.tables import TABLES, kf_conversation
 from kfstate.store.dialect import query
 from kfstate.store.read import stream_entries
 from tests.engine.conftest import Fresh
+from tests.engine.story import Teller, change, own, said, wrote
 from tests.engine.tables import dump, rows
 from tests.engine.worlds import ASIDE, OURS, REWRITING, STRANGE, Item, histories, play, seeded
 
@@ -79,6 +80,17 @@ def test_long_histories(fresh: Fresh) -> None:
             kinds |= {kind for (kind,) in rows(engine, "SELECT DISTINCT kind FROM kf_entry")}
             assert rows(engine, "SELECT 1 FROM kf_step GROUP BY position HAVING COUNT(*) > 1")
     assert {"correction", "redecoded", "session_expired", "unknown_event", "history_gap", "servicer_reading"} <= kinds
+
+
+def test_void_of_what_was_decoded_earlier(tell: Teller) -> None:
+    """To void an entry is to void its decodings, also one that stands before it and opened the session."""
+    _, _, reading = tell(said(0), change(9, 3, old="li"), own(600, "state_reading", service_state=3))
+    tell(own(590, "redecoded", target=reading, as_kind="session_status_change", change_type=1, servicer_userid="li"))
+    assert 2 == tell.state.session
+    tell(said(700), own(800, "correction", target=reading), wrote(600, "li"))
+    assert [1, 2] == [session.session for session in tell.engine.sessions(as_of_log=True)]
+    check_folded(tell.engine)
+    check_rebuilt(tell.engine)
 
 
 def test_little_memory(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
