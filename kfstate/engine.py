@@ -302,14 +302,12 @@ class Engine:
         if not activated:
             with self._writing() as conn:
                 intake.activate(conn, definition(MACHINE.spec), now=self._clock.now(), corp_id=self.corp_id)
-        while lag:
+        while lag is not None and lag > 0:
             with self._writing() as conn:
                 lag = live.catch_up(conn)
-        if lag is None:
-            _logger.warning(
-                "another machine folded the projections: they answer as of its last entry until they are rebuilt",
-                extra={"action": "projections_behind", "machine": MACHINE.fingerprint},
-            )
+        if lag is None or lag < 0:
+            reason = "another machine folded the projections" if lag is None else "the log ends before its projections"
+            _logger.warning("%s: verify, then rebuild", reason, extra={"action": "projections_apart", "lag": lag})
 
     def _stream(self, conn: Connection, open_kfid: str, external_userid: str) -> Stream:
         stream = find_stream(conn, StreamKey(self.corp_id, "conversation", open_kfid, external_userid))

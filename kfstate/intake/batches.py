@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from kfstate import __version__
 from kfstate.clock import Clock
 from kfstate.errors import WireError
 from kfstate.intake.report import Report
@@ -19,13 +20,13 @@ from kfstate.wire.scan import scan_object
 
 __all__ = ["Batch", "CursorMove", "Reader", "joined"]
 
-SOFTWARE = "kfstate"
+SOFTWARE = f"kfstate/{__version__}"
 _BATCH = 1000
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
 _ELEMENT = frozenset({"msgtype", "msgid", "send_time", "origin", "event"})
-_ENVELOPE = frozenset({"send_time", "origin", "event"})
-"""What a message or an event of WeCom has, and no own entry."""
+_ENVELOPE = frozenset({"send_time", "origin", "event", "msg_list"})
+"""What a page, a message or an event of WeCom has, and no own entry."""
 
 
 @attrs.frozen(kw_only=True)

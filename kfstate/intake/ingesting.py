@@ -99,7 +99,7 @@ def _store(conn: Connection, reader: Reader, batch: Batch) -> tuple[Appended, Pr
     if move is not None:
         for pull in batch.pulls:
             cursors.advance(
-                conn, pull.open_kfid, expected=move.expected, new=pull.cursor_after, epoch=move.epoch,
+                conn, pull.open_kfid, expected=move.expected, new=pull.cursor_after or move.expected, epoch=move.epoch,
                 synced_until=move.synced_until, corp_id=reader.corp_id,
             )  # fmt: skip
     return stored

@@ -45,7 +45,10 @@ class Difference:
 
 
 def behind(conn: Connection) -> int | None:
-    """Return how many entries the projections lag behind the log; None where another machine folded them."""
+    """Return how many entries the projections lag behind the log; None where another machine folded them.
+
+    Less than 0: the log ends before what was folded, so its tail is gone.
+    """
     (head,) = query(conn, "SELECT COALESCE(MAX(position), 0) FROM kf_entry")[0]
     position, fingerprint = _stored(conn)
     if fingerprint not in {MACHINE.fingerprint, ""}:
@@ -63,7 +66,7 @@ def project(conn: Connection, appended: Appended, *, head_before: int) -> Projec
     if not appended.rows:
         return Projected()
     position, fingerprint = _stored(conn)
-    if head_before - position > _NEAR or fingerprint not in {MACHINE.fingerprint, ""}:
+    if not 0 <= head_before - position <= _NEAR or fingerprint not in {MACHINE.fingerprint, ""}:
         return None
     if position < head_before:
         _fold(conn, position, head_before)
@@ -81,7 +84,7 @@ def catch_up(conn: Connection, *, limit: int = 50_000, progress: Progress | None
     Raises nothing where another machine folded them: then it does nothing and returns 0. Rebuild instead.
     """
     lag = behind(conn)
-    if not lag:
+    if lag is None or lag <= 0:
         return 0
     position, _ = _stored(conn)
     return lag - _fold(conn, position, limit=limit, progress=progress)

@@ -113,9 +113,13 @@ def _payload(body: bytes | None) -> Any:
     if body is None:
         return None
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return body.decode(errors="backslashreplace")
+
+
+def _no_json(word: str) -> Any:
+    raise ValueError(word)
 
 
 def _names(conn: Connection, ids: Iterable[int | None]) -> dict[int | None, str | None]:

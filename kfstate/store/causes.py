@@ -79,7 +79,8 @@ class Causes:
             occurred_at = max(occurred_at, floor + 1)
         elif (stream, occurred_at // SECOND) in self.own:
             # The caller counts in whole seconds: what it recorded first came first.
-            occurred_at = max(occurred_at, self.own[stream, occurred_at // SECOND] + 1)
+            last = occurred_at + SECOND - 1
+            occurred_at = min(max(occurred_at, self.own[stream, occurred_at // SECOND] + 1), last)
         intended = earlier.counts if earlier is not None and earlier.kind == "message_intended" else None
         counts = _counts(draft.kind, draft.via, intended)
         # Two own calls in one second are folded in the order they were made, and only for them do we know it: hence the

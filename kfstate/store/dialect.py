@@ -58,6 +58,8 @@ WRITE = "kfstate_write"
 
 _MYSQL = ("mysql", "mariadb")
 _CHUNK = 900
+_IDLE = 4
+"""How many connections a reader keeps open in between."""
 
 BigKey = BigInteger().with_variant(Integer(), "sqlite")
 """64-bit primary key; SQLite makes it the rowid only under the name INTEGER."""
@@ -111,7 +113,7 @@ def open_database(url: str | URL, *, lock_timeout: float = 10.0) -> Engine:
     if url.database in (None, "", ":memory:"):
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     else:
-        engine = create_engine(url)
+        engine = create_engine(url, max_overflow=-1)  # as many connections as there are threads that ask
     engine = engine.execution_options(kfstate_lock_timeout=lock_timeout)
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -258,7 +260,10 @@ class Reader:
         cursor.execute(sql, values)
         rows = cursor.fetchall()
         cursor.close()
-        self._idle.append(connection)
+        if len(self._idle) < _IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
         return rows  # type: ignore[return-value]  # as in query()
 
     def close(self) -> None:

@@ -79,7 +79,7 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
         except (ValueError, RecursionError):
             return _undecodable(element, ordinal, account, corp_id, f"not JSON: {error}")
         content = _sha256(element).digest()[:KEY_BYTES]
-        problems.append("a text in it is not Unicode")
+        problems.append(f"not strict JSON, read leniently: {error}")
     if type(entry) is not dict:
         return _undecodable(element, ordinal, account, corp_id, "not an object")
 
@@ -152,7 +152,11 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
 
 def _tolerant(element: bytes) -> Any:
     """Read an element in which a text is cut inside a character: half an emoji must not cost a customer's message."""
-    return json.loads(element.decode("utf-8", "replace"))
+    return json.loads(element.decode("utf-8", "replace"), parse_int=_whole)
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if len(digits) < 20 else None
 
 
 _NOTHING = ("", None, None, None, None, "", None)
@@ -251,10 +255,11 @@ def _code(value: object, name: str, problems: list[str]) -> tuple[str, str | Non
 def _undecodable(element: bytes, ordinal: int, account: str, corp_id: str, problem: str) -> Draft:
     content = _sha256(element).digest()[:KEY_BYTES]
     key = _sha256(f"{corp_id}\0\0{account}\0\0".encode() + content).digest()[:KEY_BYTES]
+    tie = int.from_bytes(content[:6], "big") << FACT_BITS
     # fmt: off
     return Draft(
-        _stream(corp_id, "account", account, ""), "unknown_message", None, int.from_bytes(content[:6], "big"), None,
-        None, "", "", None, None, None, None, None, None, None, "", None, None, None, None, "", None, None, None, "",
-        None, ordinal, element, 0, key, content, 0, problem,
+        _stream(corp_id, "account", account, ""), "unknown_message", None, tie, None, None, "", "", None, None, None,
+        None, None, None, None, "", None, None, None, None, "", None, None, None, "", None, ordinal, element, 0, key,
+        content, 0, problem,
     )
     # fmt: on
