@@ -6,6 +6,8 @@ Public names are loaded when they are first asked for, so that ``kfstate --help`
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kfstate.version import __version__
+
 if TYPE_CHECKING:
     from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     )
     from kfstate.service_state import KfServiceState
     from kfstate.store.envelope import OwnEntry
-
-__version__ = "0.1.0"
 
 __all__ = [
     "MACHINE",

@@ -6,7 +6,6 @@ from typing import Any
 import attrs
 import msgspec
 
-from kfstate import __version__
 from kfstate.clock import Clock
 from kfstate.errors import WireError
 from kfstate.intake.report import Report
@@ -15,6 +14,7 @@ from kfstate.store.cursor import Pull
 from kfstate.store.envelope import draft_own, from_json
 from kfstate.store.facts import draft_elements
 from kfstate.store.rows import Draft
+from kfstate.version import __version__
 from kfstate.wire import split_page
 from kfstate.wire.scan import scan_object
 
