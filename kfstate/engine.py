@@ -1,8 +1,6 @@
 """The engine: the composition root that embedders, the CLI and the service call."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,7 +12,8 @@ from kfstate import intake
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.errors import UnknownConversationError
 from kfstate.intake import CursorMove, Report, Source
-from kfstate.machine import MACHINE, Verdict, definition, initial, may
+from kfstate.machine import Verdict, initial, may
+from kfstate.opening import prepare
 from kfstate.projections import live
 from kfstate.queries import conversations as conversation_queries
 from kfstate.queries import history as history_queries
@@ -30,7 +29,8 @@ from kfstate.queries.views import (
     StepView,
 )
 from kfstate.service_state import KfServiceState
-from kfstate.store import dialect, schema, verify
+from kfstate.store import verify
+from kfstate.store.database import Database
 from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry, from_json
 from kfstate.store.head import read_head
@@ -40,8 +40,6 @@ from kfstate.store.rows import Expected, Stream, StreamKey
 __all__ = ["Engine", "Recorded"]
 
 T = TypeVar("T")
-
-_logger = logging.getLogger("kfstate")
 
 
 @attrs.frozen
@@ -75,12 +73,12 @@ class Engine:
         self.url = url
         self.corp_id = corp_id
         self._clock = clock or SystemClock()
-        self._database = dialect.open_database(url, lock_timeout=lock_timeout)
-        self._read = dialect.Reader(self._database)
+        self._database = Database(url, lock_timeout=lock_timeout)
+        self._reading, self._writing = self._database.reading, self._database.writing
         try:
-            self._prepare()
+            prepare(self._database, clock=self._clock, corp_id=corp_id)
         except BaseException:
-            self._database.dispose()
+            self._database.close()
             raise
 
     def __enter__(self) -> Self:
@@ -95,8 +93,7 @@ class Engine:
 
     def close(self) -> None:
         """Give back every connection."""
-        self._read.close()
-        self._database.dispose()
+        self._database.close()
 
     # Into the log
 
@@ -153,7 +150,9 @@ class Engine:
         Raises :class:`~kfstate.errors.UnknownConversationError`.
         """
         now = None if as_of_log else self._now()
-        view = conversation_queries.conversation(self._read, open_kfid, external_userid, corp_id=self.corp_id, now=now)
+        view = conversation_queries.conversation(
+            self._database.read, open_kfid, external_userid, corp_id=self.corp_id, now=now
+        )
         if view is None:
             raise UnknownConversationError(open_kfid, external_userid)
         return view
@@ -289,26 +288,6 @@ class Engine:
         with self._reading() as conn:
             return live.behind(conn)
 
-    def _prepare(self) -> None:
-        with dialect.begin(self._database, write=False) as conn:
-            ready = schema.current(conn) == schema.head() and intake.active_machine(conn, self.corp_id) is not None
-        if not ready:
-            with self._writing() as conn:
-                schema.upgrade(conn, now=self._clock.now())
-        with self._reading() as conn:
-            schema.check(conn)
-            activated = intake.active_machine(conn, self.corp_id) == MACHINE.fingerprint
-            lag = live.behind(conn)
-        if not activated:
-            with self._writing() as conn:
-                intake.activate(conn, definition(MACHINE.spec), now=self._clock.now(), corp_id=self.corp_id)
-        while lag is not None and lag > 0:
-            with self._writing() as conn:
-                lag = live.catch_up(conn)
-        if lag is None or lag < 0:
-            reason = "another machine folded the projections" if lag is None else "the log ends before its projections"
-            _logger.warning("%s: verify, then rebuild", reason, extra={"action": "projections_apart", "lag": lag})
-
     def _stream(self, conn: Connection, open_kfid: str, external_userid: str) -> Stream:
         stream = find_stream(conn, StreamKey(self.corp_id, "conversation", open_kfid, external_userid))
         if stream is None:
@@ -325,16 +304,6 @@ class Engine:
             yield from found
             more = after is not None
             limit = None if limit is None else limit - len(found)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with dialect.begin(self._database, write=False) as conn:
-            yield conn
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with dialect.begin(self._database, write=True) as conn:
-            yield conn
 
     def _now(self) -> int:
         return self._clock.now() // SECOND

@@ -116,7 +116,7 @@ def test_machine_changes(url: str, clock: FrozenClock, monkeypatch: pytest.Monke
     """Each change of machine is recorded once; going back to an earlier one is a change again."""
     other = _Renamed(OTHER)
     for machine in (MACHINE, other, other, MACHINE, MACHINE):
-        monkeypatch.setattr("kfstate.engine.MACHINE", machine)
+        monkeypatch.setattr("kfstate.opening.MACHINE", machine)
         monkeypatch.setattr(recording, "MACHINE", machine)
         with Engine(url, clock=clock) as engine:
             clock.advance(1)
