@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from kfstate import intake
 from kfstate.clock import SECOND, Clock, SystemClock
+from kfstate.concurrency import THREADS, Concurrency
 from kfstate.errors import UnknownConversationError
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict, initial, may
@@ -57,6 +58,9 @@ class Engine:
     it as a context manager.
     """
 
+    _concurrency: Concurrency = THREADS
+    """How the engine waits; :mod:`kfstate.aio` waits in another way, and connects in another way."""
+
     def __init__(
         self,
         url: str = "sqlite:///kfstate.db",
@@ -73,7 +77,7 @@ class Engine:
         self.url = url
         self.corp_id = corp_id
         self._clock = clock or SystemClock()
-        self._database = Database(url, lock_timeout=lock_timeout)
+        self._database = self._connected(url, lock_timeout)
         self._reading, self._writing = self._database.reading, self._database.writing
         try:
             prepare(self._database, clock=self._clock, corp_id=corp_id)
@@ -287,6 +291,9 @@ class Engine:
         """Return how many entries the projections lag behind the log (0 as a rule); None: another machine's."""
         with self._reading() as conn:
             return live.behind(conn)
+
+    def _connected(self, url: str, lock_timeout: float) -> Database:
+        return Database(url, lock_timeout=lock_timeout)
 
     def _stream(self, conn: Connection, open_kfid: str, external_userid: str) -> Stream:
         stream = find_stream(conn, StreamKey(self.corp_id, "conversation", open_kfid, external_userid))
