@@ -19,13 +19,15 @@ class Database:
         self.engine = dialect.open_database(url, lock_timeout=lock_timeout)
         self.read = dialect.Reader(self.engine)
         """Single questions, each a snapshot of its own."""
+        self.names: dialect.Rename | None = None
+        """Gives the tables of projections the names of the build that is live."""
         self.committed: list[Callable[[], None]] = []
         """Called after every commit of :meth:`writing`: wake-ups, which are hints and must not raise."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees one snapshot and writes nothing."""
-        with dialect.begin(self.engine, write=False) as conn:
+        with dialect.begin(self.engine, write=False, names=self.names) as conn:
             yield conn
 
     @contextmanager
@@ -34,7 +36,7 @@ class Database:
 
         Raises :class:`~kfstate.errors.LockTimeoutError`.
         """
-        with dialect.begin(self.engine, write=True) as conn:
+        with dialect.begin(self.engine, write=True, names=self.names) as conn:
             yield conn
         for told in self.committed:
             told()

@@ -34,6 +34,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from kfstate.errors import LockTimeoutError, SchemaError, TransactionError
 
 __all__ = [
+    "NAMES",
     "WRITE",
     "BigKey",
     "Body",
@@ -42,6 +43,7 @@ __all__ = [
     "Key",
     "Read",
     "Reader",
+    "Rename",
     "Salt",
     "as_text",
     "begin",
@@ -52,6 +54,9 @@ __all__ = [
     "query",
     "query_in",
 ]
+
+NAMES = "kfstate_names"
+"""Execution option: called with connection and statement, returns it with the tables of a projection's build."""
 
 WRITE = "kfstate_write"
 """Execution option: the transaction will append, so it takes the write lock when it begins."""
@@ -139,12 +144,14 @@ def open_database(url: str | URL, *, lock_timeout: float = 10.0) -> Engine:
 
 
 @contextmanager
-def begin(engine: Engine, *, write: bool) -> Iterator[Connection]:
+def begin(engine: Engine, *, write: bool, names: "Rename | None" = None) -> Iterator[Connection]:
     """Open a connection in a transaction that commits at the end of the block.
+
+    ``names`` gives the tables that statements name the names under which they stand, see :data:`NAMES`.
 
     Raises :class:`~kfstate.errors.LockTimeoutError` where another writer holds the log longer than ``lock_timeout``.
     """
-    with engine.execution_options(**{WRITE: write}).connect() as connection:
+    with engine.execution_options(**{WRITE: write, NAMES: names}).connect() as connection:
         started = time.monotonic()
         try:
             transaction = connection.begin()
@@ -188,7 +195,7 @@ def bulk_insert(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]])
     Goes to the driver directly: processing rows one by one would cost more than inserting them.
     """
     if rows:
-        _execute_many(conn, _insert(table, _mark(conn)), rows)
+        _execute_many(conn, _named(conn, _insert(table, _mark(conn))), rows)
 
 
 @lru_cache(maxsize=64)
@@ -205,7 +212,7 @@ def _execute_many(conn: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -
 def bulk_upsert(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, or replace those with the same primary key; values stand in the order of the table's columns."""
     if rows:
-        _execute_many(conn, _upsert(table, _mark(conn), conn.dialect.name), rows)
+        _execute_many(conn, _named(conn, _upsert(table, _mark(conn), conn.dialect.name)), rows)
 
 
 @lru_cache(maxsize=64)
@@ -229,9 +236,19 @@ def query(conn: Connection, sql: str, values: tuple[Any, ...] = ()) -> list[tupl
     Past SQLAlchemy's result objects: describing the columns anew would cost more than most of our statements.
     """
     mark = _mark(conn)
+    sql = _named(conn, sql)
     with closing(conn.connection.cursor()) as cursor:
         cursor.execute(sql if mark == "?" else sql.replace("?", mark), values)
         return cursor.fetchall() if cursor.description else []  # type: ignore[return-value]  # rows are tuples here
+
+
+Rename = Callable[[Connection, str], str]
+"""Returns a statement with the names under which the tables of a projection's build stand."""
+
+
+def _named(conn: Connection, sql: str) -> str:
+    rename: Rename | None = conn.get_execution_options().get(NAMES)
+    return sql if rename is None else rename(conn, sql)
 
 
 Read = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
