@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kfstate.version import __version__
 
 if TYPE_CHECKING:
+    from kfstate.aio import AsyncEngine
     from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
     from kfstate.errors import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MACHINE",
     "SECOND",
+    "AsyncEngine",
     "Clock",
     "ConversationView",
     "CorruptLogError",
@@ -92,6 +94,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "aio": ("AsyncEngine",),
     "clock": ("SECOND", "Clock", "SystemClock"),
     "engine": ("Engine", "Recorded"),
     "errors": (

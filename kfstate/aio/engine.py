@@ -1,0 +1,272 @@
+"""AsyncEngine: every method of Engine, to be awaited. No logic of its own."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from importlib.util import find_spec
+from itertools import islice
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from kfstate import intake
+from kfstate.aio.greenlets import AsyncTasks, inside
+from kfstate.clock import Clock
+from kfstate.engine import Engine, Recorded
+from kfstate.intake import CursorMove, Report, Source
+from kfstate.machine import Verdict
+from kfstate.projections import live
+from kfstate.queries.conversations import PAGE
+from kfstate.queries.views import (
+    ConversationView,
+    EntryView,
+    Explanation,
+    LoadView,
+    QueueView,
+    SessionView,
+    StepView,
+)
+from kfstate.service_state import KfServiceState
+from kfstate.store import verify
+from kfstate.store.database import Database
+from kfstate.store.envelope import OwnEntry
+from kfstate.store.rows import Expected
+
+__all__ = ["AsyncEngine"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NEEDS = "AsyncEngine needs {}: pip install 'kfstate[async]'"
+
+
+class _Inside(Engine):
+    """An engine that lives in greenlets: it connects through asyncio's drivers, and waits by awaiting."""
+
+    def __init__(self, tasks: AsyncTasks, *args: Any, **kwargs: Any) -> None:
+        self._concurrency = tasks
+        super().__init__(*args, **kwargs)
+
+    def _connected(self, url: str, lock_timeout: float) -> Database:
+        try:
+            return Database(url.replace("sqlite:", "sqlite+aiosqlite:", 1), lock_timeout=lock_timeout)
+        except ModuleNotFoundError as error:
+            raise ImportError(_NEEDS.format(error.name), name=error.name) from error
+
+
+class AsyncEngine:
+    """:class:`kfstate.Engine` for asyncio: the same methods, to be awaited, on one event loop.
+
+    Open it with ``async with``, or with :meth:`open` and :meth:`close`. A cancelled call leaves nothing half done:
+    what was committed stays, the rest is rolled back, and the connection goes back. Reading JSON and folding run on
+    the event loop: import large files with :class:`kfstate.Engine`, in a process or thread of its own.
+    """
+
+    def __init__(
+        self,
+        url: str = "sqlite:///kfstate.db",
+        *,
+        corp_id: str = "",
+        clock: Clock | None = None,
+        lock_timeout: float = 10.0,
+    ) -> None:
+        """Take what :class:`kfstate.Engine` takes; the database is opened by :meth:`open`."""
+        _ask_for_greenlets()
+        self.url = url
+        self.corp_id = corp_id
+        self._tasks = AsyncTasks()
+        self._make = partial(_Inside, self._tasks, url, corp_id=corp_id, clock=clock, lock_timeout=lock_timeout)
+        self._engine: Engine | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> Self:
+        """Open the database; see :class:`kfstate.Engine`. Does nothing where it is open."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop and self._engine is None:
+            self._loop, self._opening = loop, asyncio.Lock()
+        async with self._opening:
+            if self._engine is None:
+                self._engine = await inside(self._make)
+        self._opened()
+        return self
+
+    async def __aenter__(self) -> Self:
+        """Open the engine."""
+        return await self.open()
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        await self.close()
+
+    async def close(self) -> None:
+        """As :meth:`kfstate.Engine.close`; it can be opened again."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await inside(engine.close)
+            await self._tasks.close()
+
+    # Into the log
+
+    async def ingest(
+        self,
+        source: Source | Iterable[Source],
+        *,
+        account: str = "",
+        cursor: CursorMove | None = None,
+        progress: intake.Progress | None = None,
+    ) -> Report:
+        """As :meth:`kfstate.Engine.ingest`."""
+        return await self._run(Engine.ingest, source, account=account, cursor=cursor, progress=progress)
+
+    async def record(self, entry: OwnEntry | Mapping[str, Any], *, expected: Expected = "any") -> Recorded:
+        """As :meth:`kfstate.Engine.record`."""
+        return await self._run(Engine.record, entry, expected=expected)
+
+    async def tick(self, now: int | None = None) -> int:
+        """As :meth:`kfstate.Engine.tick`."""
+        return await self._run(Engine.tick, now)
+
+    # Out of the projections
+
+    async def state(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> ConversationView:
+        """As :meth:`kfstate.Engine.state`."""
+        return await self._run(Engine.state, open_kfid, external_userid, as_of_log=as_of_log)
+
+    async def may(
+        self, open_kfid: str, external_userid: str, to: KfServiceState, *, servicer: str | None = None
+    ) -> Verdict:
+        """As :meth:`kfstate.Engine.may`."""
+        return await self._run(Engine.may, open_kfid, external_userid, to, servicer=servicer)
+
+    def conversations(
+        self,
+        *,
+        state: KfServiceState | int | str | None = None,
+        account: str | None = None,
+        servicer: str | None = None,
+        doubt: str | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int | None = None,
+        as_of_log: bool = False,
+    ) -> AsyncGenerator[ConversationView, None]:
+        """As :meth:`kfstate.Engine.conversations`."""
+        return self._each(
+            Engine.conversations, state=state, account=account, servicer=servicer, doubt=doubt, after=after,
+            limit=limit, as_of_log=as_of_log,
+        )  # fmt: skip
+
+    async def counts(
+        self,
+        *,
+        state: KfServiceState | int | str | None = None,
+        account: str | None = None,
+        servicer: str | None = None,
+        doubt: str | None = None,
+        as_of_log: bool = False,
+    ) -> dict[KfServiceState, int]:
+        """As :meth:`kfstate.Engine.counts`."""
+        return await self._run(
+            Engine.counts, state=state, account=account, servicer=servicer, doubt=doubt, as_of_log=as_of_log
+        )
+
+    def sessions(
+        self,
+        *,
+        open_kfid: str | None = None,
+        external_userid: str | None = None,
+        running: bool | None = None,
+        after: tuple[str, str, int] | None = None,
+        limit: int | None = None,
+        as_of_log: bool = False,
+    ) -> AsyncGenerator[SessionView, None]:
+        """As :meth:`kfstate.Engine.sessions`."""
+        return self._each(
+            Engine.sessions, open_kfid=open_kfid, external_userid=external_userid, running=running, after=after,
+            limit=limit, as_of_log=as_of_log,
+        )  # fmt: skip
+
+    async def history(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> list[StepView]:
+        """As :meth:`kfstate.Engine.history`."""
+        return await self._run(Engine.history, open_kfid, external_userid, as_of_log=as_of_log)
+
+    async def explain(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> Explanation:
+        """As :meth:`kfstate.Engine.explain`."""
+        return await self._run(Engine.explain, open_kfid, external_userid, as_of_log=as_of_log)
+
+    async def queue(self, account: str | None = None) -> list[QueueView]:
+        """As :meth:`kfstate.Engine.queue`."""
+        return await self._run(Engine.queue, account)
+
+    async def load(self, account: str | None = None) -> list[LoadView]:
+        """As :meth:`kfstate.Engine.load`."""
+        return await self._run(Engine.load, account)
+
+    def events(self, *, after: int = 0, limit: int = 1000) -> AsyncGenerator[EntryView, None]:
+        """As :meth:`kfstate.Engine.events`."""
+        return self._each(Engine.events, after=after, limit=limit)
+
+    # Care
+
+    async def rebuild(self, *, progress: live.Progress | None = None) -> int:
+        """As :meth:`kfstate.Engine.rebuild`."""
+        return await self._run(Engine.rebuild, progress=progress)
+
+    async def check(self, *, progress: live.Progress | None = None) -> live.Difference:
+        """As :meth:`kfstate.Engine.check`."""
+        return await self._run(Engine.check, progress=progress)
+
+    async def verify(self) -> verify.Verified:
+        """As :meth:`kfstate.Engine.verify`."""
+        return await self._run(Engine.verify)
+
+    async def position(self) -> int:
+        """As :meth:`kfstate.Engine.position`."""
+        return await self._run(Engine.position)
+
+    async def behind(self) -> int | None:
+        """As :meth:`kfstate.Engine.behind`."""
+        return await self._run(Engine.behind)
+
+    # How
+
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            message = "the engine is not open: use `async with`, or `await engine.open()`"
+            raise RuntimeError(message)
+        if self._loop is not asyncio.get_running_loop():
+            message = "the engine was opened on another event loop: open one for each"
+            raise RuntimeError(message)
+        return self._engine
+
+    async def _run(self, method: Callable[Concatenate[Engine, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a method of the engine."""
+        return await inside(method, self._opened(), *args, **kwargs)
+
+    async def _each(
+        self, method: Callable[Concatenate[Engine, P], Iterator[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
+        """Yield what a method of the engine yields, a page at a time."""
+        items = method(self._opened(), *args, **kwargs)
+        try:
+            while page := await inside(_page, items):
+                for item in page:
+                    yield item
+        finally:
+            await inside(_closed, items)
+
+
+def _page(items: Iterator[T]) -> list[T]:
+    return list(islice(items, PAGE))
+
+
+def _closed(items: Iterator[T]) -> None:
+    close = getattr(items, "close", None)
+    if close is not None:
+        close()
+
+
+def _ask_for_greenlets() -> None:
+    if find_spec("greenlet") is None:
+        raise ImportError(_NEEDS.format("greenlet"), name="greenlet")
