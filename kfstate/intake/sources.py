@@ -1,7 +1,6 @@
 """What people hand to ``ingest``, as documents: one JSON value each, with where it stood."""
 
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -9,6 +8,8 @@ from typing import IO, Any
 import attrs
 import msgspec
 
+from kfstate.errors import WireError
+from kfstate.wire.parse import to_bytes
 from kfstate.wire.scan import scan_list, scan_object
 
 __all__ = ["Document", "Source", "documents"]
@@ -62,13 +63,9 @@ def documents(source: Source | Iterable[Source]) -> Iterator[Document]:
 
 def _mapping(source: Mapping[Any, Any]) -> Document:
     try:
-        data = msgspec.json.encode(source)
-    except (TypeError, ValueError, RecursionError):
-        try:  # half an emoji is no Unicode, but JSON can say it
-            data = json.dumps(source).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            return Document("<mapping>", "$", b"", f"no JSON ({error})")
-    return Document("<mapping>", "$", data)
+        return Document("<mapping>", "$", to_bytes(source, "$"))
+    except WireError as error:
+        return Document("<mapping>", "$", b"", error.reason)
 
 
 def _lines(name: str, file: Iterable[bytes | str]) -> Iterator[Document]:

@@ -13,6 +13,7 @@ from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import query
 from kfstate.store.read import names_by_id, payloads, rows_after, rows_at, streams_by_id
 from kfstate.store.rows import EntryRow
+from kfstate.wire.scan import nested
 
 __all__ = ["events", "explain", "history"]
 
@@ -113,9 +114,11 @@ def _payload(body: bytes | None) -> Any:
     if body is None:
         return None
     try:
-        return json.loads(body, parse_constant=_no_json)
-    except (ValueError, RecursionError):
-        return body.decode(errors="backslashreplace")
+        if not nested(body):
+            return json.loads(body, parse_constant=_no_json)
+    except ValueError:
+        pass
+    return body.decode(errors="backslashreplace")
 
 
 def _no_json(word: str) -> Any:

@@ -25,6 +25,8 @@ from kfstate.machine.kinds import FROM_WECOM, OWN_KINDS
 from kfstate.store.facts import KEY_BYTES, identity_key, is_id
 from kfstate.store.own_kinds import FACTS, RULES
 from kfstate.store.rows import Draft, StreamKey
+from kfstate.wire.parse import excerpt
+from kfstate.wire.scan import MAX_DEPTH, nested
 
 __all__ = ["OwnEntry", "draft_own", "from_json"]
 
@@ -231,7 +233,9 @@ def draft_own(own: OwnEntry, *, now: int, corp_id: str = "", repeatable: bool = 
     try:
         body = msgspec.json.encode({**given, "occurred_at": occurred_at}, order="deterministic")
     except (TypeError, ValueError, RecursionError) as error:
-        raise _refuse("data", own.data, f"no JSON ({error})") from None
+        raise _refuse("data", excerpt(own.data), f"no JSON ({error})") from None
+    if nested(body):
+        raise _refuse("data", excerpt(own.data), f"nested deeper than {MAX_DEPTH} levels")
     content = hashlib.sha256(body).digest()[:KEY_BYTES]
     known_by = own.key or (content.hex() if repeatable and own.occurred_at is not None else "")
     key = identity_key(corp_id, "own", own.open_kfid, known_by) if known_by else b""

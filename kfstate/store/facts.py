@@ -16,6 +16,7 @@ import msgspec
 from kfstate.clock import SECOND
 from kfstate.machine.kinds import EVENT_KINDS
 from kfstate.store.rows import Draft, StreamKey
+from kfstate.wire.scan import MAX_DEPTH, nested
 
 __all__ = ["FACT_BITS", "KEY_BYTES", "draft_elements", "identity_key", "is_id", "tie_of"]
 
@@ -70,13 +71,16 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
     element: bytes, ordinal: int, account: str, corp_id: str, streams: dict[tuple[str, str, str], StreamKey]
 ) -> Draft:
     problems: list[str] = []
+    if nested(element):
+        # By a fixed depth: what a reader makes of an element must not depend on whose stack it runs on.
+        return _undecodable(element, ordinal, account, corp_id, f"nested deeper than {MAX_DEPTH} levels")
     try:
         entry = _decode(element)
         content = _sha256(_encode(entry)).digest()[:KEY_BYTES]
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         try:
             entry = _tolerant(element)
-        except (ValueError, RecursionError):
+        except ValueError:
             return _undecodable(element, ordinal, account, corp_id, f"not JSON: {error}")
         content = _sha256(element).digest()[:KEY_BYTES]
         problems.append(f"not strict JSON, read leniently: {error}")

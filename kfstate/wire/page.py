@@ -13,7 +13,8 @@ __all__ = ["RawPage", "decode_page", "split_page"]
 
 _split_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode = msgspec.json.Decoder().decode
+_plain = msgspec.json.Decoder(str | int | float | bool | None).decode
+_HEAD = ("errmsg", "next_cursor", "has_more")
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +43,7 @@ def split_page(data: Json) -> RawPage:
     """
     members = _members(data)
     errcode = _value(members.get("errcode", b"0"))
-    head = decode_model({name: _value(raw) for name, raw in members.items() if name != "msg_list"}, SyncMsgPage)
+    head = decode_model({name: _value(members[name]) for name in _HEAD if name in members}, SyncMsgPage)
     if type(errcode) is not int or errcode != 0:
         raise WireError(
             "$.errcode", excerpt(members["errcode"]), f"WeCom refused the call ({head.errmsg or 'no errmsg'})"
@@ -72,7 +73,7 @@ def _members(data: Json) -> dict[str, bytes]:
     try:
         return {name: bytes(value) for name, value in _split_object(raw).items()}
     except UNREADABLE as error:
-        # one bad character inside one entry is no reason to refuse the page: the slow way finds where entries end
+        # one bad value inside one entry is no reason to refuse the page: the slow way finds where entries end
         members = scan_object(raw)
         if members is None:
             no_object = isinstance(error, msgspec.ValidationError)
@@ -94,7 +95,8 @@ def _elements(raw: bytes) -> tuple[bytes, ...]:
 
 
 def _value(raw: bytes) -> object:
+    """Return what a member of the head says; None where it says nothing that can be read."""
     try:
-        return _decode(raw)
+        return _plain(raw)
     except UNREADABLE:
         return None

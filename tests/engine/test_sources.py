@@ -113,8 +113,8 @@ def test_mapping_that_json_cannot_say(engine: Engine) -> None:
     half = {**FIRST, "text": {"content": "\ud83d"}}
     report = engine.ingest([page([half]), {"msg_list": [object()]}, PAGE])
     assert {"entries": 3, "appended": 3, "conflicts": 1, "rejected": 1} == numbers(report)
-    assert ("<mapping>", "$", "no JSON") == (
-        report.problems[0].source, report.problems[0].path, report.problems[0].reason[:7],
+    assert ("<mapping>", "$", "not JSON") == (
+        report.problems[0].source, report.problems[0].path, report.problems[0].reason[:8],
     )  # fmt: skip
 
 
