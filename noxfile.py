@@ -5,7 +5,7 @@ import nox
 nox.options.sessions = ["tests", "lint", "types", "wheel"]
 
 LOCKED = ("--constraint", "constraints.txt")
-EDITABLE = ("--editable", ".")
+EDITABLE = ("--editable", ".[all]")
 
 
 @nox.session
@@ -67,5 +67,14 @@ def lock(session: nox.Session) -> None:
     session.install("uv")
     options = ("--universal", "--python-version", "3.11", "--upgrade", "--no-header", "--no-annotate")
     session.run(
-        "uv", "pip", "compile", *options, "pyproject.toml", "--group", "dev", "--output-file", "constraints.txt"
+        "uv",
+        "pip",
+        "compile",
+        *options,
+        "pyproject.toml",
+        "--all-extras",
+        "--group",
+        "dev",
+        "--output-file",
+        "constraints.txt",
     )

@@ -5,6 +5,8 @@
     python3 -m scripts.test                 all tests, then the coverage gate
     python3 -m scripts.test tests/wire -x   what these arguments of pytest select, without the gate
 
+The tests run on SQLite and on private servers: PostgreSQL 15 and 18, and MariaDB; what the machine lacks is fetched
+first, see :mod:`scripts.servers`. ``KFSTATE_TEST_WITHOUT=pg15,mariadb`` leaves servers out.
 ``KFSTATE_HYPOTHESIS`` chooses how hard the property tests try: dev (default), ci, thorough.
 """
 
@@ -12,6 +14,7 @@ import hashlib
 import sys
 
 from scripts.environment import ROOT, commands, create, run
+from scripts.servers import provide
 
 __all__ = ["main"]
 
@@ -27,13 +30,14 @@ def environment() -> None:
     stamp = ENVIRONMENT / "made-for"
     if stamp.is_file() and stamp.read_text(encoding="ascii") == fingerprint:
         return
-    create(ENVIRONMENT, "--group", "test", "--editable", ROOT)
+    create(ENVIRONMENT, "--group", "test", "--editable", f"{ROOT}[all]")
     stamp.write_text(fingerprint, encoding="ascii")
 
 
 def main(arguments: list[str]) -> None:
     """Run pytest; without arguments all of it, with the coverage gate."""
     environment()
+    provide()
     python = commands(ENVIRONMENT) / "python"
     if arguments:
         run(python, "-m", "pytest", *arguments)

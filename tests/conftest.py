@@ -1,4 +1,4 @@
-"""What all tests share: how hard the property tests try.
+"""What all tests share: their databases (:mod:`tests.servers`), and how hard the property tests try.
 
 ``KFSTATE_HYPOTHESIS`` names the profile: ``dev`` (default), ``ci`` (the same examples on every run), ``thorough``.
 """
@@ -6,6 +6,8 @@
 import os
 
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.servers.plugin"]
 
 # Shared machines are slow now and then: how long an example takes is no property of the code.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
