@@ -8,12 +8,25 @@
     ├── MachineError            a machine's definition is not sound
     ├── StrictOutcomeError      strict mode met an outcome that it refuses
     ├── UnknownConversationError
+    ├── UnknownSubscriptionError
+    ├── UnknownDeadLetterError
+    ├── UpcasterError           a set of upcasters is not sound
+    ├── PoisonEntryError        an entry cannot be given to a handler
     └── StoreError
         ├── VersionConflictError    a stream is not at the version that the caller expected
         ├── CursorConflictError     somebody else moved the cursor
         ├── LockTimeoutError        another writer holds the head of the log
         ├── TransactionError        the caller's transaction cannot take an append
+        ├── UndoneError             the server undid the transaction to let another one go on
+        ├── ConnectionLostError     the server closed the connection, or cannot be reached any more
+        ├── ClosedError             the engine was closed
+        ├── DriverError             no driver for this database is installed, or it is none of ours
+        ├── OutcomeUnknownError     the database went away while it committed
+        ├── ClosedError             the engine was closed
         ├── SchemaError             the database is older, newer, or not whole
+        ├── CheckpointError         the log is not the one that was read up to there
+        ├── LeaseLostError          another runner has taken over
+        ├── ProjectionError         a projection cannot be built, switched or run
         └── CorruptLogError         the chain does not verify
 
 The default message of an error is the first line of its docstring; the facts are attributes.
@@ -22,17 +35,28 @@ The default message of an error is the first line of its docstring; the facts ar
 import attrs
 
 __all__ = [
+    "ArgumentError",
+    "ClosedError",
+    "CheckpointError",
     "CorruptLogError",
     "CursorConflictError",
+    "DriverError",
     "EnvelopeError",
     "KfstateError",
+    "LeaseLostError",
     "LockTimeoutError",
     "MachineError",
+    "PoisonEntryError",
+    "ProjectionError",
     "SchemaError",
     "StoreError",
     "StrictOutcomeError",
     "TransactionError",
+    "UndoneError",
     "UnknownConversationError",
+    "UnknownDeadLetterError",
+    "UnknownSubscriptionError",
+    "UpcasterError",
     "VersionConflictError",
     "WireError",
 ]
@@ -98,6 +122,45 @@ class UnknownConversationError(KfstateError):
     external_userid: str
 
 
+@attrs.define(slots=False, str=False, eq=False)
+class UnknownSubscriptionError(KfstateError):
+    """There is no subscription of this name."""
+
+    name: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class UnknownDeadLetterError(KfstateError):
+    """There is no dead letter of this id."""
+
+    id: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class UpcasterError(KfstateError):
+    """A set of upcasters is not sound."""
+
+    problems: tuple[str, ...]
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class PoisonEntryError(KfstateError):
+    """This entry cannot be given to a handler."""
+
+    position: int
+    kind: str
+    reason: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ArgumentError(KfstateError):
+    """An argument has a value that it cannot have."""
+
+    name: str
+    value: str
+    allowed: str
+
+
 class StoreError(KfstateError):
     """The store refused."""
 
@@ -138,6 +201,49 @@ class TransactionError(StoreError):
 
 
 @attrs.define(slots=False, str=False, eq=False)
+class OutcomeUnknownError(StoreError):
+    """The connection broke while the database committed, and it could not be asked since.
+
+    The entries are all there, or none is. To append them again is safe where they have a ``msgid``, or an idempotency
+    ``key``: what is there already is answered as a duplicate.
+    """
+
+    waited: float
+    reason: str
+
+
+class ClosedError(StoreError):
+    """The engine was closed: it takes no more appends."""
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class UndoneError(StoreError):
+    """The server undid the transaction to let another one go on; it can be run again."""
+
+    reason: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ConnectionLostError(StoreError):
+    """The connection to the database was lost, and what it had not committed is undone."""
+
+    reason: str
+
+
+class ClosedError(StoreError):
+    """The engine was closed."""
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class DriverError(StoreError):
+    """This database cannot be opened from here."""
+
+    found: str
+    needed: str
+    remedy: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
 class SchemaError(StoreError):
     """The database is not at the schema that this release needs."""
 
@@ -151,4 +257,41 @@ class CorruptLogError(StoreError):
     """The log was changed behind the triggers' back."""
 
     position: int
+    reason: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class CheckpointError(StoreError):
+    """The log is not the one that was read up to this checkpoint: it lost its tail, or it is another log.
+
+    ``expected`` is the chain of the checkpoint in hex, ``found`` that of the log at ``position``; '' where the log ends
+    before it.
+    """
+
+    position: int
+    found: str
+    expected: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class LeaseLostError(StoreError):
+    """Another runner of this subscription has taken over, so nothing of this one is committed.
+
+    ``epoch`` is that of the runner that lost it, ``current`` the one that counts; 0 where the subscription is gone.
+    """
+
+    name: str
+    epoch: int
+    current: int
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ProjectionError(StoreError):
+    """A projection cannot be built, switched or run.
+
+    ``version`` is the number of the build; 0 where it is about none.
+    """
+
+    name: str
+    version: int
     reason: str

@@ -7,7 +7,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from kfstate.projections.tables import TABLES
-from kfstate.store.dialect import begin, open_database
+from kfstate.store.connecting import known_url, open_database
+from kfstate.store.dialect import begin
 from kfstate.store.schema import VERSION_TABLE
 
 METADATA = TABLES[0].metadata
@@ -34,7 +35,13 @@ def run(connection: Connection) -> None:
 
 def run_offline(url: str) -> None:
     """Write the SQL that a migration would run."""
-    context.configure(url=url, target_metadata=METADATA, version_table=VERSION_TABLE, literal_binds=True)
+    context.configure(
+        url=known_url(url),
+        dialect_opts={"paramstyle": "named"},
+        target_metadata=METADATA,
+        version_table=VERSION_TABLE,
+        literal_binds=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

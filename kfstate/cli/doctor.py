@@ -72,7 +72,7 @@ def _told(error: Exception) -> str:
 
 def _inside(ctx: Context, connection: "Connection") -> Iterator[Finding]:
     from kfstate.store import schema
-    from kfstate.store.triggers import missing_triggers
+    from kfstate.store.dialect import missing_triggers
 
     found, needed = schema.current(connection), schema.head()
     yield Finding("schema", found == needed, f"{found or 'nothing'}, this release needs {needed}")

@@ -2,32 +2,64 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL
+import attrs
+from sqlalchemy import Connection, inspect
+from sqlalchemy.engine import URL, Transaction
 
+from kfstate.errors import ClosedError, TransactionError
 from kfstate.store import dialect
+from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT
+from kfstate.store.connecting import open_database
+from kfstate.store.head import lock_head, read_head
+from kfstate.store.reader import Reader
+from kfstate.store.rows import Head
+from kfstate.store.sqlite import in_memory
 
 __all__ = ["Database"]
+
+
+@attrs.define
+class _Inside:
+    """The transaction that a thread or task is in; tasks that were started in it share this object."""
+
+    transaction: Transaction | None = None
+    """Of a caller; None: of the engine."""
+    over: bool = False
+
+    def is_open(self) -> bool:
+        return not self.over if self.transaction is None else self.transaction.is_active
 
 
 class Database:
     """Transactions on one database. Share one between threads."""
 
-    def __init__(self, url: str | URL, *, lock_timeout: float = 10.0) -> None:
-        """Set up connections to ``url``; ``lock_timeout`` is how many seconds a writer waits for another one."""
-        self.engine = dialect.open_database(url, lock_timeout=lock_timeout)
-        self.read = dialect.Reader(self.engine)
+    def __init__(
+        self, url: str | URL, *, lock_timeout: float = DEFAULT_LOCK_TIMEOUT, asynchronous: bool = False
+    ) -> None:
+        """Set up connections to ``url``; ``lock_timeout`` is how many seconds a writer waits for another one.
+
+        ``asynchronous``: through asyncio's drivers, for code that runs inside SQLAlchemy's greenlets.
+        """
+        self.engine = open_database(url, lock_timeout=lock_timeout, asynchronous=asynchronous)
+        self.closed = False
+        # A database in memory has one connection, which nobody may keep.
+        memory = self.engine.dialect.name == "sqlite" and in_memory(self.engine.url)
+        self.read = Reader(self.engine, keep=0) if memory else Reader(self.engine)
         """Single questions, each a snapshot of its own."""
-        self.names: dialect.Rename | None = None
-        """Gives the tables of projections the names of the build that is live."""
+        self.options: dict[str, object] = {}
+        """Execution options of every transaction, as :data:`~kfstate.store.dialect.NAMES`."""
+        self._inside: ContextVar[_Inside | None] = ContextVar("kfstate_inside", default=None)
+        self._log_id: bytes | None = None
         self.committed: list[Callable[[], None]] = []
         """Called after every commit of :meth:`writing`: wake-ups, which are hints and must not raise."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees one snapshot and writes nothing."""
-        with dialect.begin(self.engine, write=False, names=self.names) as conn:
+        self._ask_open()
+        with dialect.begin(self.engine, write=False, **self.options) as conn:
             yield conn
 
     @contextmanager
@@ -36,12 +68,51 @@ class Database:
 
         Raises :class:`~kfstate.errors.LockTimeoutError`.
         """
-        with dialect.begin(self.engine, write=True, names=self.names) as conn:
-            yield conn
+        self._ask_open()
+        self.refuse_inside()
+        inside = _Inside()
+        with dialect.begin(self.engine, write=True, **self.options) as conn:
+            self._inside.set(inside)
+            try:
+                yield conn
+            finally:
+                inside.over = True
         for told in self.committed:
             told()
 
+    def refuse_inside(self) -> None:
+        """Refuse a thread or task that is in a write transaction of this database: it would wait for itself.
+
+        Raises :class:`~kfstate.errors.TransactionError`.
+        """
+        inside = self._inside.get()
+        if inside is not None and inside.is_open():
+            found = "a transaction of this engine in the same thread or task"
+            raise TransactionError(found=found, needed="its connection, handed over as connection=")
+
+    def join(self, conn: Connection) -> Head:
+        """Lock the head in a caller's own transaction, and return it; until its end, nothing else may wait for it here.
+
+        Raises :class:`~kfstate.errors.TransactionError` where the connection is to another log than this database's.
+        """
+        if self._log_id is None:
+            with self.reading() as reading:
+                self._log_id = read_head(reading).log_id
+        known = conn.engine.dialect.name == self.engine.dialect.name
+        if not (known and (conn.dialect.name == "sqlite" or inspect(conn).has_table("kf_log_head"))):
+            raise TransactionError(found=f"a connection to {conn.engine.url!r}, without this log", needed="this log")
+        head = lock_head(conn)
+        if head.log_id != self._log_id:
+            raise TransactionError(found=f"log {head.log_id.hex()}", needed=f"log {self._log_id.hex()}")
+        self._inside.set(_Inside(conn.get_transaction()))
+        return head
+
     def close(self) -> None:
         """Give back every connection."""
+        self.closed = True
         self.read.close()
         self.engine.dispose()
+
+    def _ask_open(self) -> None:
+        if self.closed:
+            raise ClosedError

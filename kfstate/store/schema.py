@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect
 
 from kfstate.errors import SchemaError
-from kfstate.store.dialect import bulk_insert, query
+from kfstate.store.dialect import bulk_insert, migrating, missing_triggers, query
 from kfstate.store.tables import kf_log_head
-from kfstate.store.triggers import missing_triggers
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -51,17 +50,20 @@ def upgrade(
 ) -> str | None:
     """Bring the schema up to ``revision`` in the caller's transaction, and return the revision it had before.
 
-    The first upgrade begins the log: it draws a ``log_id`` and notes ``now`` (microseconds) as its beginning.
+    The first upgrade begins the log: it draws a ``log_id`` and notes ``now`` (microseconds) as its beginning. Another
+    process that upgrades meanwhile is waited for. MySQL commits with every change of the schema: there an upgrade that
+    was broken off is finished by the next one.
     """
-    before = current(conn)
-    if before is None or revision != "head" or before < head():
-        from alembic import command  # noqa: PLC0415 (see _config)
+    with migrating(conn):
+        before = current(conn)
+        if before is None or revision != "head" or before < head():
+            from alembic import command  # noqa: PLC0415 (see _config)
 
-        config = _config()
-        config.attributes["connection"] = conn
-        command.upgrade(config, revision)
-    if not query(conn, "SELECT 1 FROM kf_log_head"):
-        bulk_insert(conn, kf_log_head, [(entropy(16), now)])
+            config = _config()
+            config.attributes["connection"] = conn
+            command.upgrade(config, revision)
+        if not query(conn, "SELECT 1 FROM kf_log_head"):
+            bulk_insert(conn, kf_log_head, [(entropy(16), now)])
     return before
 
 

@@ -11,15 +11,15 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Table,
-    Text,
     UniqueConstraint,
 )
 
-from kfstate.store.dialect import BigKey, Body, Digest, Id, Key, Salt
+from kfstate.store.columns import BigKey, Body, Digest, Id, Key, Salt, Text
 
 __all__ = [
     "kf_archive_mark",
     "kf_cursor",
+    "kf_dead_letter",
     "kf_entry",
     "kf_identity",
     "kf_log_head",
@@ -29,6 +29,7 @@ __all__ = [
     "kf_projection",
     "kf_pull",
     "kf_stream",
+    "kf_subscription",
     "metadata",
 ]
 
@@ -174,9 +175,14 @@ kf_projection = Table(
     Column("name", Id(64), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False),
+    Column("chain", Digest),
     Column("fingerprint", Id(64), nullable=False),
     Column("status", Id(32), nullable=False),
     Column("error", Text),
+    Column("began_at", BigInteger),
+    Column("began_from", BigInteger),
+    Column("updated_at", BigInteger),
+    comment="The builds of each projection, and how far each got; build N has tables of its own, with the suffix _vN.",
 )
 
 kf_archive_mark = Table(
@@ -188,4 +194,35 @@ kf_archive_mark = Table(
     Column("file_digest", Digest, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     comment="Up to here the log may leave the database; it only grows.",
+)
+
+kf_subscription = Table(
+    "kf_subscription",
+    metadata,
+    Column("name", Id(64), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("chain", Digest, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Id(128), nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("error", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("moved_at", BigInteger),
+    comment="How far each subscription has handled the log, and who runs it until when.",
+)
+
+kf_dead_letter = Table(
+    "kf_dead_letter",
+    metadata,
+    Column("name", Id(64), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("chain", Digest, nullable=False),
+    Column("status", Id(16), nullable=False),
+    Column("error", Id(255), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("traceback", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    comment="Entries that the handler of a subscription could not handle; gone when it could.",
 )

@@ -1,7 +1,6 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """Verify the log: recompute every leaf, link and commitment, and name the first position that does not hold (P7)."""
 
-import sqlite3
 import struct
 from typing import Any
 
@@ -118,7 +117,7 @@ def verify(
             at, link, damage = _walk(conn, rows, at, link, names=names, erased=erased, anchor=anchor)
         if damage is None and last is None:
             damage = _beyond(conn, stop)
-    except (sqlite3.Error, SQLAlchemyError, UnicodeError) as error:
+    except (SQLAlchemyError, UnicodeError) as error:
         damage = Damage(at + 1, f"the database cannot be read: {error}")
     return Verified(
         first=start + 1,
@@ -202,11 +201,8 @@ def _payload_complaint(row: EntryRow, payload: tuple[Any, Any] | None, erased: l
 
 def _beyond(conn: Connection, stop: int) -> Damage | None:
     """Return damage where something still speaks of entries after the last one: they were cut off."""
-    sql = (
-        "SELECT MAX(COALESCE((SELECT MAX(position) FROM kf_payload), 0),"
-        " COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0))"
-    )
-    return Damage(stop + 1, "the entry is missing") if query(conn, sql)[0][0] > stop else None
+    found = query(conn, "SELECT (SELECT MAX(position) FROM kf_payload), (SELECT MAX(position) FROM kf_archive_mark)")[0]
+    return Damage(stop + 1, "the entry is missing") if max(at or 0 for at in found) > stop else None
 
 
 def _unreached(anchor: tuple[int, bytes] | None, start: int, at: int) -> Damage | None:

@@ -4,135 +4,25 @@ Revision: 0001
 Follows: nothing
 """
 
-import sqlalchemy as sa
-from alembic import op
+from pathlib import Path
 
-from kfstate.store.dialect import BigKey, Body, Digest, Id, Key, Salt
+import sqlalchemy as sa
+
+from kfstate.store.columns import BigKey, Body, Digest, Id, Key, Salt, Text
+from kfstate.store.migration import create_index, create_table, create_triggers
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-# What a trigger of this revision said is history: it is written out, not taken from the code of today.
-SQLITE_TRIGGERS = (
-    (
-        "CREATE TRIGGER kf_entry_insert BEFORE INSERT ON kf_entry WHEN NEW.position <> COALESCE((SELECT "
-        "MAX(position) FROM kf_entry), COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0)) + 1 OR "
-        "EXISTS (SELECT 1 FROM kf_entry WHERE stream = NEW.stream AND version = NEW.version) BEGIN SELECT "
-        "RAISE(ABORT, 'kf_entry: the next position is the last one plus 1, and no version of a stream comes "
-        "twice'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_entry_update BEFORE UPDATE ON kf_entry BEGIN SELECT RAISE(ABORT, 'kf_entry is "
-        "append-only: no UPDATE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_entry_delete BEFORE DELETE ON kf_entry WHEN OLD.position > COALESCE((SELECT "
-        "MAX(position) FROM kf_archive_mark), 0) BEGIN SELECT RAISE(ABORT, 'kf_entry is append-only: DELETE "
-        "only up to kf_archive_mark'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_payload_insert BEFORE INSERT ON kf_payload WHEN EXISTS (SELECT 1 FROM kf_payload "
-        "WHERE position = NEW.position) BEGIN SELECT RAISE(ABORT, 'kf_payload: this position has a payload'); "
-        "END"
-    ),
-    (
-        "CREATE TRIGGER kf_payload_update BEFORE UPDATE ON kf_payload WHEN NEW.position IS NOT OLD.position "
-        "OR NEW.salt IS NOT NULL OR NEW.body IS NOT NULL BEGIN SELECT RAISE(ABORT, 'kf_payload: only salt and "
-        "body can be cleared, together'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_payload_delete BEFORE DELETE ON kf_payload WHEN OLD.position > COALESCE((SELECT "
-        "MAX(position) FROM kf_archive_mark), 0) BEGIN SELECT RAISE(ABORT, 'kf_payload: DELETE only up to "
-        "kf_archive_mark'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_name_insert BEFORE INSERT ON kf_name WHEN EXISTS (SELECT 1 FROM kf_name WHERE id = "
-        "NEW.id) OR EXISTS (SELECT 1 FROM kf_name WHERE corp_id = NEW.corp_id AND kind = NEW.kind AND folded "
-        "= NEW.folded) BEGIN SELECT RAISE(ABORT, 'kf_name: this name exists'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_name_update BEFORE UPDATE ON kf_name WHEN NEW.id IS NOT OLD.id OR NEW.corp_id IS "
-        "NOT OLD.corp_id OR NEW.kind IS NOT OLD.kind OR NEW.commitment IS NOT OLD.commitment OR NEW.salt IS "
-        "NOT NULL OR NEW.value IS NOT NULL OR NEW.folded IS NOT NULL BEGIN SELECT RAISE(ABORT, 'kf_name: only "
-        "salt, value and folded can be cleared, together'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_name_delete BEFORE DELETE ON kf_name BEGIN SELECT RAISE(ABORT, 'kf_name is "
-        "append-only: no DELETE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_stream_insert BEFORE INSERT ON kf_stream WHEN EXISTS (SELECT 1 FROM kf_stream "
-        "WHERE id = NEW.id) OR EXISTS (SELECT 1 FROM kf_stream WHERE corp_id = NEW.corp_id AND kind = "
-        "NEW.kind AND open_kfid = NEW.open_kfid AND customer = NEW.customer AND servicer = NEW.servicer) "
-        "BEGIN SELECT RAISE(ABORT, 'kf_stream: this stream exists'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_log_head_insert BEFORE INSERT ON kf_log_head WHEN EXISTS (SELECT 1 FROM "
-        "kf_log_head) BEGIN SELECT RAISE(ABORT, 'kf_log_head has one row'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_pull_insert BEFORE INSERT ON kf_pull WHEN EXISTS (SELECT 1 FROM kf_pull WHERE id = "
-        "NEW.id) BEGIN SELECT RAISE(ABORT, 'kf_pull: this pull exists'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_machine_insert BEFORE INSERT ON kf_machine WHEN EXISTS (SELECT 1 FROM kf_machine "
-        "WHERE fingerprint = NEW.fingerprint) BEGIN SELECT RAISE(ABORT, 'kf_machine: this machine exists'); "
-        "END"
-    ),
-    (
-        "CREATE TRIGGER kf_archive_mark_insert BEFORE INSERT ON kf_archive_mark WHEN NEW.position <= "
-        "COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0) OR NOT EXISTS (SELECT 1 FROM kf_entry WHERE "
-        "position = NEW.position AND chain = NEW.chain AND recorded_at = NEW.recorded_at) BEGIN SELECT "
-        "RAISE(ABORT, 'kf_archive_mark only grows, to an entry and its chain'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_stream_update BEFORE UPDATE ON kf_stream BEGIN SELECT RAISE(ABORT, 'kf_stream is "
-        "append-only: no UPDATE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_stream_delete BEFORE DELETE ON kf_stream BEGIN SELECT RAISE(ABORT, 'kf_stream is "
-        "append-only: no DELETE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_log_head_update BEFORE UPDATE ON kf_log_head BEGIN SELECT RAISE(ABORT, "
-        "'kf_log_head is append-only: no UPDATE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_log_head_delete BEFORE DELETE ON kf_log_head BEGIN SELECT RAISE(ABORT, "
-        "'kf_log_head is append-only: no DELETE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_pull_update BEFORE UPDATE ON kf_pull BEGIN SELECT RAISE(ABORT, 'kf_pull is "
-        "append-only: no UPDATE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_pull_delete BEFORE DELETE ON kf_pull BEGIN SELECT RAISE(ABORT, 'kf_pull is "
-        "append-only: no DELETE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_machine_update BEFORE UPDATE ON kf_machine BEGIN SELECT RAISE(ABORT, 'kf_machine "
-        "is append-only: no UPDATE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_machine_delete BEFORE DELETE ON kf_machine BEGIN SELECT RAISE(ABORT, 'kf_machine "
-        "is append-only: no DELETE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_archive_mark_update BEFORE UPDATE ON kf_archive_mark BEGIN SELECT RAISE(ABORT, "
-        "'kf_archive_mark is append-only: no UPDATE'); END"
-    ),
-    (
-        "CREATE TRIGGER kf_archive_mark_delete BEFORE DELETE ON kf_archive_mark BEGIN SELECT RAISE(ABORT, "
-        "'kf_archive_mark is append-only: no DELETE'); END"
-    ),
-)
+# What a trigger of this revision said is history: it is written out there, not taken from the code of today.
+TRIGGERS = Path(__file__).parents[1] / "triggers"
 
 
 def upgrade() -> None:
     """Create the log."""
-    op.create_table(
+    create_table(
         "kf_archive_mark",
         sa.Column("position", BigKey, autoincrement=False, nullable=False),
         sa.Column("chain", Digest, nullable=False),
@@ -142,7 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position"),
         comment="Up to here the log may leave the database; it only grows.",
     )
-    op.create_table(
+    create_table(
         "kf_cursor",
         sa.Column("corp_id", Id(64), nullable=False),
         sa.Column("open_kfid", Id(128), nullable=False),
@@ -151,7 +41,7 @@ def upgrade() -> None:
         sa.Column("synced_until", sa.BigInteger()),
         sa.PrimaryKeyConstraint("corp_id", "open_kfid"),
     )
-    op.create_table(
+    create_table(
         "kf_entry",
         sa.Column("position", BigKey, autoincrement=False, nullable=False),
         sa.Column("stream", sa.BigInteger(), nullable=False),
@@ -195,8 +85,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position"),
         sa.UniqueConstraint("stream", "version", name="uq_kf_entry_stream_version"),
     )
-    op.create_index("ix_kf_entry_stream_second", "kf_entry", ["stream", "sort_second"], unique=False)
-    op.create_table(
+    create_index("ix_kf_entry_stream_second", "kf_entry", ["stream", "sort_second"])
+    create_table(
         "kf_identity",
         sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("entry_key", Key, nullable=False),
@@ -206,22 +96,22 @@ def upgrade() -> None:
         comment="What tells a repeated entry from a new one; outside the chain, content is cleared by erasure.",
         sqlite_with_rowid=False,
     )
-    op.create_table(
+    create_table(
         "kf_log_head",
         sa.Column("log_id", Salt, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("log_id"),
         comment="One row: locked by whoever appends, never changed.",
     )
-    op.create_table(
+    create_table(
         "kf_machine",
         sa.Column("fingerprint", Id(64), nullable=False),
         sa.Column("version", Id(64), nullable=False),
-        sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("definition", Text, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("fingerprint"),
     )
-    op.create_table(
+    create_table(
         "kf_name",
         sa.Column("id", BigKey, autoincrement=False, nullable=False),
         sa.Column("corp_id", Id(64), nullable=False),
@@ -234,7 +124,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("corp_id", "kind", "folded", name="uq_kf_name_folded"),
         comment="Every customer and servicer id, once; salt, value and folded are cleared by erasure.",
     )
-    op.create_table(
+    create_table(
         "kf_payload",
         sa.Column("position", BigKey, autoincrement=False, nullable=False),
         sa.Column("salt", Salt),
@@ -242,17 +132,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position"),
         comment="The exact bytes as they came; cleared by erasure.",
     )
-    op.create_table(
+    create_table(
         "kf_projection",
         sa.Column("name", Id(64), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("fingerprint", Id(64), nullable=False),
         sa.Column("status", Id(32), nullable=False),
-        sa.Column("error", sa.Text()),
+        sa.Column("error", Text),
         sa.PrimaryKeyConstraint("name", "version"),
     )
-    op.create_table(
+    create_table(
         "kf_pull",
         sa.Column("id", BigKey, autoincrement=False, nullable=False),
         sa.Column("corp_id", Id(64), nullable=False),
@@ -266,7 +156,7 @@ def upgrade() -> None:
         sa.Column("software", Id(64), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_table(
+    create_table(
         "kf_stream",
         sa.Column("id", BigKey, autoincrement=False, nullable=False),
         sa.Column("corp_id", Id(64), nullable=False),
@@ -277,9 +167,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("corp_id", "kind", "open_kfid", "customer", "servicer", name="uq_kf_stream_key"),
     )
-    if op.get_context().dialect.name == "sqlite":
-        for trigger in SQLITE_TRIGGERS:
-            op.execute(trigger)
+    create_triggers(
+        {
+            name: (TRIGGERS / f"0001.{name}.sql").read_text("utf-8").strip().split("\n\n")
+            for name in ("sqlite", "postgresql", "mysql")
+        }
+    )
 
 
 def downgrade() -> None:

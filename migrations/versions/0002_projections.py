@@ -7,7 +7,8 @@ Follows: 0001
 import sqlalchemy as sa
 from alembic import op
 
-from kfstate.store.dialect import BigKey, Id
+from kfstate.store.columns import BigKey, Id
+from kfstate.store.migration import create_index, create_table
 
 revision = "0002"
 down_revision = "0001"
@@ -17,7 +18,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the tables; they are filled from the log."""
-    op.create_table(
+    create_table(
         "kf_step",
         sa.Column("position", sa.BigInteger(), nullable=False, autoincrement=False),
         sa.Column("known_from", sa.BigInteger(), nullable=False, autoincrement=False),
@@ -37,7 +38,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         comment="What folding each entry did; insert-only: the greatest known_from of a position is current.",
     )
-    op.create_table(
+    create_table(
         "kf_conversation",
         sa.Column("stream", BigKey, nullable=False, autoincrement=False),
         sa.Column("open_kfid", Id(128), nullable=False),
@@ -71,9 +72,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("stream"),
         comment="The folded state of each conversation, as of its last entry.",
     )
-    op.create_index("ix_kf_conversation_expires", "kf_conversation", ["expires_at"])
-    op.create_index("ix_kf_conversation_state", "kf_conversation", ["service_state", "open_kfid"])
-    op.create_table(
+    create_index("ix_kf_conversation_expires", "kf_conversation", ["expires_at"])
+    create_index("ix_kf_conversation_state", "kf_conversation", ["service_state", "open_kfid"])
+    create_table(
         "kf_session",
         sa.Column("stream", sa.BigInteger(), nullable=False, autoincrement=False),
         sa.Column("number", sa.Integer(), nullable=False, autoincrement=False),
@@ -102,7 +103,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         comment="One episode of a conversation each; base: the state before it, from which a late entry folds on.",
     )
-    op.create_table(
+    create_table(
         "kf_segment",
         sa.Column("stream", sa.BigInteger(), nullable=False, autoincrement=False),
         sa.Column("session", sa.Integer(), nullable=False, autoincrement=False),
@@ -120,7 +121,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         comment="One servicer's span inside a session each; taken_by and ended_by are names of the machine's rows.",
     )
-    op.create_table(
+    create_table(
         "kf_servicer",
         sa.Column("open_kfid", Id(128), nullable=False),
         sa.Column("servicer", sa.BigInteger(), nullable=False, autoincrement=False),
@@ -132,7 +133,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("open_kfid", "servicer"),
         comment="Every servicer of an account: the status last heard of, and the sessions in MANUAL as of the log.",
     )
-    op.create_table(
+    create_table(
         "kf_account",
         sa.Column("open_kfid", Id(128), nullable=False),
         sa.Column("manage_privilege", sa.SmallInteger()),
@@ -143,7 +144,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("open_kfid"),
         comment="What is known of each account; gap_from and gap_until bound its last history gap.",
     )
-    op.create_table(
+    create_table(
         "kf_anomaly",
         sa.Column("position", sa.BigInteger(), nullable=False, autoincrement=False),
         sa.Column("kind", Id(32), nullable=False),
@@ -153,7 +154,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         comment="Everything that did not fit: repaired, refused, unknown, conflicting_msgid, history_gap.",
     )
-    op.create_table(
+    create_table(
         "kf_message_fate",
         sa.Column("position", BigKey, nullable=False, autoincrement=False),
         sa.Column("stream", sa.BigInteger(), nullable=False),
@@ -165,8 +166,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position"),
         comment="Messages taken back or not delivered; target is the message's own entry where it was known.",
     )
-    op.create_index("ix_kf_message_fate_stream", "kf_message_fate", ["stream", "ref"])
-    op.create_table(
+    create_index("ix_kf_message_fate_stream", "kf_message_fate", ["stream", "ref"])
+    create_table(
         "kf_code",
         sa.Column("position", BigKey, nullable=False, autoincrement=False),
         sa.Column("stream", sa.BigInteger(), nullable=False),
@@ -179,7 +180,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position"),
         comment="Codes for send_msg_on_event: what for, until when, and the state outside of which they are void.",
     )
-    op.create_index("ix_kf_code_stream", "kf_code", ["stream"])
+    create_index("ix_kf_code_stream", "kf_code", ["stream"])
 
 
 def downgrade() -> None:

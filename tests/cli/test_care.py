@@ -103,7 +103,7 @@ def test_verify_finds_the_position(sampled: Path) -> None:
 
 def schema_of(name: str) -> str:
     """Return the DDL of a trigger."""
-    from kfstate.store.triggers import SQLITE
+    from kfstate.store.sqlite_triggers import SQLITE
 
     return SQLITE[name]
 

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
-"""What makes the log append-only: the triggers, per database, and whether they stand (P7).
+"""What makes the log append-only on SQLite: the triggers, and whether they stand (P7).
 
 A trigger's message names the rule. REPLACE deletes without firing DELETE triggers, so the INSERT triggers refuse a key
 that exists; the one on ``kf_entry`` makes gaplessness a rule of the database as well.
@@ -7,9 +7,7 @@ that exists; the one on ``kf_entry`` makes gaplessness a rule of the database as
 
 from sqlalchemy import Connection
 
-from kfstate.store.dialect import query
-
-__all__ = ["SQLITE", "missing_triggers"]
+__all__ = ["SQLITE", "ddl", "missing"]
 
 
 def _trigger(name: str, when: str, table: str, rule: str, condition: str = "") -> str:
@@ -88,7 +86,13 @@ SQLITE = _sqlite()
 """Name → DDL of every trigger on SQLite."""
 
 
-def missing_triggers(conn: Connection) -> list[str]:
+def ddl() -> list[str]:
+    """Return the statements that make the triggers."""
+    return list(SQLITE.values())
+
+
+def missing(conn: Connection) -> list[str]:
     """Return the names of triggers that do not stand, or stand in another wording."""
-    found = dict(query(conn, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+    rows = conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    found: dict[str, str] = {row[0]: row[1] for row in rows}
     return sorted(name for name, ddl in SQLITE.items() if found.get(name) != ddl)

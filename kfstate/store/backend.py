@@ -1,0 +1,94 @@
+"""What each database does in its own way. The modules that do it: sqlite, postgresql, mysql."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+__all__ = ["DEFAULT_LOCK_TIMEOUT", "LOCK_TIMEOUT", "WRITE", "Backend", "Trouble", "columns", "execute"]
+
+WRITE = "kfstate_write"
+"""Execution option: True: the transaction will append; False: it sees one snapshot and writes nothing; else neither."""
+LOCK_TIMEOUT = "kfstate_lock_timeout"
+"""Execution option: how many seconds a transaction waits for another one."""
+DEFAULT_LOCK_TIMEOUT = 10.0
+
+Trouble = Literal["locked", "undone", "lost"]
+"""What an error of a driver means: a lock timed out; the server undid the transaction; the connection is gone."""
+
+
+class Backend(Protocol):
+    """One database's own ways."""
+
+    ALONE: Mapping[str, Any]
+    """Execution options of a connection on which every statement is a transaction."""
+    SNAPSHOT: Mapping[str, Any]
+    """Execution options of a connection whose transactions see one snapshot."""
+
+    def prepared(self, url: URL, *, lock_timeout: float, asynchronous: bool) -> tuple[URL, dict[str, Any]]:
+        """Return the URL with our driver, and what else an SQLAlchemy engine is to be made with."""
+        ...
+
+    def set_up(self, connection: DBAPIConnection, lock_timeout: float) -> None:
+        """Set up a new connection of the driver."""
+        ...
+
+    def start(self, conn: Connection, *, write: bool | None) -> None:
+        """Begin a transaction, as far as the driver does not."""
+        ...
+
+    def stale(self, connection: Any) -> bool:
+        """Tell whether an idle connection of the driver looks as if the server had closed it."""
+        ...
+
+    def lock(self, conn: Connection) -> None:
+        """Lock the head of the log in a transaction of :func:`kfstate.store.dialect.begin`."""
+        ...
+
+    def lock_in(self, conn: Connection) -> None:
+        """Lock the head of the log in a transaction that somebody else began, or refuse it."""
+        ...
+
+    def trouble(self, error: BaseException) -> Trouble | None:
+        """Tell what an error of the driver means."""
+        ...
+
+    def blocker(self, conn: Connection) -> str:
+        """Return who holds the head of the log, asked on another connection."""
+        ...
+
+    def insert(self, conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows into ``table``, which stands under ``name``."""
+        ...
+
+    def upsert(self, conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, or replace those with the same primary key."""
+        ...
+
+    def listed(self, sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+        """Fill the list ``IN (??)`` of a statement."""
+        ...
+
+    def migrating(self, conn: Connection) -> AbstractContextManager[None]:
+        """Keep other processes from migrating the same database meanwhile."""
+        ...
+
+    def missing_triggers(self, conn: Connection) -> list[str]:
+        """Return the names of triggers that do not stand, or stand in another wording."""
+        ...
+
+
+def execute(connection: DBAPIConnection, *statements: str) -> None:
+    """Run statements on a connection of a driver, through cursors: what asyncio's adapters have, too."""
+    cursor = connection.cursor()
+    for statement in statements:
+        cursor.execute(statement)
+    cursor.close()
+
+
+def columns(table: Table) -> str:
+    """Return the names of a table's columns, as they stand in statements."""
+    return ", ".join(column.name for column in table.columns)

@@ -1,0 +1,185 @@
+"""Opening a database by its URL, which module speaks for it, and what its driver's errors mean."""
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from kfstate.errors import ConnectionLostError, DriverError, LockTimeoutError, StoreError, UndoneError
+from kfstate.store import mysql, postgresql, sqlite
+from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, WRITE, Backend
+
+__all__ = ["backend_of", "failed", "known_url", "open_database"]
+
+_BACKENDS: dict[str, Backend] = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql, "mariadb": mysql}
+_ALIASES = {"postgres": "postgresql"}
+_DRIVERS = {
+    "sqlite": ({"pysqlite", "aiosqlite"}, ""),
+    "postgresql": ({"psycopg", "psycopg_async"}, "postgres"),
+    "mysql": ({"pymysql", "asyncmy"}, "mysql"),
+    "mariadb": ({"pymysql", "asyncmy"}, "mysql"),
+}
+_IDLE = 30.0
+"""Seconds: a connection that was idle for longer is asked whether it is still there."""
+_USED = "kfstate_used"
+
+
+def backend_of(conn: Connection) -> Backend:
+    """Return what the database behind a connection does in its own way."""
+    return _BACKENDS[conn.dialect.name]
+
+
+def open_database(url: str | URL, *, lock_timeout: float = DEFAULT_LOCK_TIMEOUT, asynchronous: bool = False) -> Engine:
+    """Return an engine whose connections are set up for the log.
+
+    ``lock_timeout`` is how many seconds a transaction waits for another one. ``asynchronous``: through asyncio's
+    drivers, for code that runs inside SQLAlchemy's greenlets. Transactions come from
+    :func:`kfstate.store.dialect.begin`. Raises :class:`~kfstate.errors.DriverError`.
+    """
+    url = known_url(url)
+    name = url.get_backend_name()
+    backend = _BACKENDS[name]
+    url, options = backend.prepared(url, lock_timeout=lock_timeout, asynchronous=asynchronous)
+    try:
+        engine = _made(url, options, asynchronous=asynchronous)
+    except ImportError as error:
+        extra = "async" if asynchronous and name == "sqlite" else _DRIVERS[name][1] or "async"
+        raise DriverError(
+            found=f"no driver ({error})", needed=url.drivername, remedy=f"pip install 'kfstate[{extra}]'"
+        ) from error
+    _listen(engine, backend, lock_timeout)
+    return engine.execution_options(**{LOCK_TIMEOUT: lock_timeout})
+
+
+def known_url(url: str | URL) -> URL:
+    """Return a URL as SQLAlchemy spells it, without its driver.
+
+    Raises :class:`~kfstate.errors.DriverError` where the database, or a driver that is named, is none of ours.
+    """
+    url = make_url(url)
+    name, _, driver = url.drivername.partition("+")
+    name = _ALIASES.get(name, name)
+    known = _DRIVERS.get(name)
+    if known is None or (driver and driver not in known[0]):
+        needed = "sqlite, postgresql or mysql (mariadb), without a driver or with one of ours"
+        remedy = "use a URL like sqlite:///kfstate.db, postgresql://user@host/db or mysql://user@host/db"
+        raise DriverError(found=url.drivername, needed=needed, remedy=remedy)
+    return url.set(drivername=name)
+
+
+def _made(url: URL, options: dict[str, Any], *, asynchronous: bool) -> Engine:
+    # Errors must not carry what customers said.
+    options = {"hide_parameters": True, **options}
+    if not asynchronous:
+        return create_engine(url, **options)
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 (needs an extra)
+
+    return create_async_engine(url, **options).sync_engine
+
+
+def _listen(engine: Engine, backend: Backend, lock_timeout: float) -> None:
+    def connected(connection: DBAPIConnection, _record: object) -> None:
+        backend.set_up(connection, lock_timeout)
+
+    def given_back(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        # Asking the server each time would cost a round trip for every transaction.
+        if _USED not in record.info:
+            return
+        silent = time.monotonic() - record.info[_USED] > _IDLE
+        if backend.stale(record.driver_connection) or (silent and not _answers(engine, connection)):
+            raise DisconnectionError("the server closed the connection")
+
+    def began(conn: Connection) -> None:
+        backend.start(conn, write=conn.get_execution_options().get(WRITE))
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", began)
+    event.listen(engine, "handle_error", _meant, retval=True)
+    if engine.dialect.name != "sqlite":
+        event.listen(engine, "checkin", given_back)
+        event.listen(engine, "checkout", taken)
+
+
+def _answers(engine: Engine, connection: DBAPIConnection) -> bool:
+    try:
+        return engine.dialect.do_ping(connection)
+    except Exception:  # noqa: BLE001 (whatever it says, it is not there)
+        return False
+
+
+def _meant(context: ExceptionContext) -> BaseException | None:
+    """Turn what SQLAlchemy met into our errors."""
+    conn = context.connection
+    if conn is None or not isinstance(context.original_exception, Exception):
+        return None
+    return _ours(conn, context.original_exception, lost=context.is_disconnect)
+
+
+def failed(conn: Connection, error: BaseException, *, waited: float | None = None) -> BaseException:
+    """Return what to raise for an error of the driver, met past SQLAlchemy; a lost connection is given up."""
+    dbapi = conn.dialect.loaded_dbapi
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(error, StoreError):
+        return error
+    if not isinstance(original, Exception):
+        _give_up(conn, error)
+        return error
+    if not isinstance(original, dbapi.Error):
+        return error
+    lost = not conn.invalidated and conn.dialect.is_disconnect(
+        original,
+        conn.connection.dbapi_connection,
+        None,  # type: ignore[arg-type]
+    )
+    ours = _ours(conn, original, lost=lost, waited=waited)
+    if isinstance(ours, ConnectionLostError):
+        _give_up(conn, error)
+    if ours is not None:
+        return ours
+    if isinstance(error, DBAPIError):
+        return error
+    return DBAPIError.instance(None, None, original, dbapi.Error, hide_parameters=True, dialect=conn.dialect)
+
+
+def _ours(conn: Connection, error: BaseException, *, lost: bool, waited: float | None = None) -> StoreError | None:
+    backend = backend_of(conn)
+    meaning = backend.trouble(error)
+    if lost or meaning == "lost":
+        return ConnectionLostError(reason=_said(error))
+    if meaning == "undone":
+        return UndoneError(reason=_said(error))
+    if meaning == "locked":
+        seconds = conn.get_execution_options().get(LOCK_TIMEOUT, DEFAULT_LOCK_TIMEOUT)
+        return LockTimeoutError(waited=seconds if waited is None else waited, blocker=_blocker(conn, backend))
+    return None
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _blocker(conn: Connection, backend: Backend) -> str:
+    """Ask who blocks, on a connection of its own: this one's transaction is aborted."""
+    if conn.dialect.name == "sqlite":
+        return backend.blocker(conn)
+    pool = conn.engine.pool.recreate()
+    try:
+        with Engine(pool, conn.engine.dialect, conn.engine.url).connect() as other:
+            return backend.blocker(other)
+    except Exception as error:  # noqa: BLE001 (the lock has timed out, whatever else fails)
+        return f"another transaction ({_said(error)})"
+    finally:
+        pool.dispose()
+
+
+def _give_up(conn: Connection, error: BaseException) -> None:
+    """Close a connection whose state nobody knows; SQLite's is known, and memory would be gone with it."""
+    if conn.dialect.name != "sqlite" and not conn.invalidated:
+        conn.invalidate(error)
