@@ -56,6 +56,8 @@ async def _ended(task: "asyncio.Task[Any]") -> None:
 class AsyncTasks:
     """Waiting and running with tasks of one event loop: a :class:`kfstate.concurrency.Concurrency`."""
 
+    leads_inline = False
+
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
