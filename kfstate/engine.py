@@ -277,10 +277,15 @@ class Engine:
             conn.rollback()
         return found
 
-    def verify(self) -> verify.Verified:
-        """Recompute the hash chain over the whole log and the commitments of all payloads."""
+    def verify(self, expect: str | None = None) -> verify.Verified:
+        """Recompute the hash chain over the whole log and the commitments of all payloads.
+
+        ``expect`` is the ``anchor`` of an earlier verification, ``POSITION:CHAIN``, kept elsewhere: a log that has
+        another chain there, or ends before, is not the one that was verified then. Raises ValueError where it is none.
+        """
+        anchor = None if expect is None else verify.anchor_of(str(expect))
         with self._reading() as conn:
-            return verify.verify(conn)
+            return verify.verify(conn, anchor=anchor)
 
     def position(self) -> int:
         """Return the position of the last entry of the log."""

@@ -217,9 +217,9 @@ class AsyncEngine:
         """As :meth:`kfstate.Engine.check`."""
         return await self._run(Engine.check, progress=progress)
 
-    async def verify(self) -> verify.Verified:
+    async def verify(self, expect: str | None = None) -> verify.Verified:
         """As :meth:`kfstate.Engine.verify`."""
-        return await self._run(Engine.verify)
+        return await self._run(Engine.verify, expect)
 
     async def position(self) -> int:
         """As :meth:`kfstate.Engine.position`."""

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from kfstate.cli.context import Given
-from kfstate.cli.exits import Exit
+from kfstate.cli.exits import Exit, UsageError
 
 __all__ = ["rebuild", "verify"]
 
@@ -42,14 +42,23 @@ def rebuild(*, check: Annotated[bool, Parameter(negative="")] = False, ctx: Give
     return Exit.REJECTED if tables else Exit.OK
 
 
-def verify(*, ctx: Given) -> int:
+def verify(*, expect: str | None = None, ctx: Given) -> int:
     """Recompute the hash chain over the whole log, and say at which position it does not hold.
 
     Args:
+        expect: POSITION:CHAIN, the anchor that an earlier run printed and that was kept elsewhere: a log that has
+            another chain there, or that ends before, was written anew or lost its end.
         ctx: The settings of this run.
     """
+    from kfstate.store.verify import anchor_of
+
+    try:
+        if expect is not None:
+            anchor_of(expect)
+    except ValueError as error:
+        raise UsageError(f"--expect: {error}") from None
     with ctx.reader() as engine:
-        found = engine.verify()
+        found = engine.verify(expect)
     damage = found.damage
     result: dict[str, object] = {
         "ok": damage is None,
@@ -57,6 +66,7 @@ def verify(*, ctx: Given) -> int:
         "first": found.first,
         "last": found.last,
         "chain": found.chain.hex(),
+        "anchor": found.anchor,
         "erased": len(found.erased),
         "erased_names": len(found.erased_names),
         "damage": None if damage is None else {"position": damage.position, "reason": damage.reason},

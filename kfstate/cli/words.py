@@ -33,6 +33,7 @@ _CHINESE = {
     "entries": "记录数",
     "erased": "已抹除",
     "erased names": "已抹除的名称",
+    "anchor": "锚点",
     "evidence": "证据",
     "expired": "已过期",
     "expires": "过期时间",

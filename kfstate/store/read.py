@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from kfstate.errors import CorruptLogError
 from kfstate.machine.entry import Entry
 from kfstate.store.dialect import as_text, query, query_in
 from kfstate.store.names import CUSTOMER, SERVICER, fold_name
 from kfstate.store.rows import ENTRY_COLUMNS, EntryRow, Stream, StreamKey
 
 __all__ = [
+    "check_whole",
     "find_name",
     "find_stream",
     "fold_entries",
@@ -36,10 +38,33 @@ def _rows(found: Iterable[tuple[Any, ...]]) -> list[EntryRow]:
     return [new(EntryRow, row) for row in found]
 
 
-def rows_after(conn: Connection, after: int = 0, *, limit: int = 1000, until: int | None = None) -> list[EntryRow]:
-    """Return the entries whose position is above ``after``, in order; at most ``limit``, none above ``until``."""
+def rows_after(
+    conn: Connection, after: int = 0, *, limit: int = 1000, until: int | None = None, holes: bool = False
+) -> list[EntryRow]:
+    """Return the entries whose position is above ``after``, in order; at most ``limit``, none above ``until``.
+
+    Raises :class:`~kfstate.errors.CorruptLogError` where one of them is missing, unless ``holes`` are borne.
+    """
     sql = f"SELECT {_ALL} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
-    return _rows(query(conn, sql, (after, _upper(until), limit)))
+    found = query(conn, sql, (after, _upper(until), limit))
+    if not holes:
+        check_whole(conn, after, found)
+    return _rows(found)
+
+
+def check_whole(conn: Connection, after: int, found: Sequence[tuple[Any, ...]]) -> None:
+    """Raise :class:`~kfstate.errors.CorruptLogError` where rows, read after a position in order, leave one out.
+
+    Their first column is the position. What the archive has may be missing.
+    """
+    if not found or found[-1][0] - after == len(found):
+        return
+    (archived,) = query(conn, "SELECT COALESCE(MAX(position), 0) FROM kf_archive_mark")[0]
+    after = max(after, archived)
+    for position, *_ in found:
+        if position > after + 1:
+            raise CorruptLogError(after + 1, "the entry is missing")
+        after = max(after, position)
 
 
 def rows_at(conn: Connection, positions: Iterable[int]) -> dict[int, EntryRow]:
@@ -51,11 +76,15 @@ def rows_at(conn: Connection, positions: Iterable[int]) -> dict[int, EntryRow]:
 def fold_entries(
     conn: Connection, after: int = 0, *, until: int | None = None, batch: int = 10_000
 ) -> Iterator[list[Entry]]:
-    """Yield the log in batches, cut to the columns that the fold reads."""
+    """Yield the log in batches, cut to the columns that the fold reads.
+
+    Raises :class:`~kfstate.errors.CorruptLogError` where an entry is missing.
+    """
     sql = f"SELECT {_FOLD} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
     upper = _upper(until)
     new = tuple.__new__
     while found := query(conn, sql, (after, upper, batch)):
+        check_whole(conn, after, found)
         yield [new(Entry, row) for row in found]
         after = found[-1][0]
 

@@ -13,9 +13,14 @@ from kfstate.store.dialect import as_text, query, query_in
 from kfstate.store.head import read_head
 from kfstate.store.names import fold_name
 from kfstate.store.read import rows_after, streams_by_id
+from kfstate.store.references import References, beyond, identified
 from kfstate.store.rows import EntryRow
 
-__all__ = ["Damage", "Verified", "verify"]
+__all__ = ["Damage", "Verified", "anchor_of", "verify"]
+
+
+_LINK = 32
+_ANOTHER = "the chain is not the one that was anchored"
 
 
 @attrs.frozen
@@ -41,6 +46,11 @@ class Verified:
     erased: tuple[int, ...]
     erased_names: tuple[int, ...]
     damage: Damage | None
+
+    @property
+    def anchor(self) -> str:
+        """``POSITION:CHAIN`` of the last entry that holds: what to keep elsewhere, and to expect of the log later."""
+        return f"{self.last}:{self.chain.hex()}"
 
 
 @attrs.define
@@ -90,6 +100,19 @@ class _Names:
         return ""
 
 
+def anchor_of(text: str) -> tuple[int, bytes]:
+    """Return the anchor that :attr:`Verified.anchor` made a text of. Raises ValueError where the text is none."""
+    position, _, link = text.strip().partition(":")
+    try:
+        anchor = int(position), bytes.fromhex(link)
+    except ValueError:
+        anchor = -1, b""
+    if anchor[0] < 0 or len(anchor[1]) != _LINK:
+        message = f"no POSITION:CHAIN: {text[:100]!r}"
+        raise ValueError(message)
+    return anchor
+
+
 def verify(
     conn: Connection,
     *,
@@ -102,21 +125,29 @@ def verify(
 
     ``anchor`` is a (position, chain) that was kept elsewhere: only with one can a log that was rewritten from
     some place to its end be told from the true one. A range that begins later is verified against the link before it.
+    What the entries name beside the log is looked up; of the whole log their identities are, too, and whether anything
+    has come further than the log.
     """
     start, link = _before(conn, first)
     stop = read_head(conn).position if last is None else last
     names, erased = _Names(conn), list[int]()
-    at, damage = start, None
+    at, damage = start, _unanchored(conn, anchor, start, link) if first is None else None
+    references = References(conn, start)
     try:
+        if first is None and last is None:
+            references.identified = identified(conn, start, stop)
         while damage is None and at < stop:
-            rows = rows_after(conn, at, limit=min(batch, stop - at))
+            rows = rows_after(conn, at, limit=min(batch, stop - at), holes=True)
             if not rows:
                 damage = Damage(at + 1, "the entry is missing")
                 break
             names.load(rows)
-            at, link, damage = _walk(conn, rows, at, link, names=names, erased=erased, anchor=anchor)
-        if damage is None and last is None:
-            damage = _beyond(conn, stop)
+            references.load(rows)
+            at, link, damage = _walk(
+                conn, rows, at, link, names=names, references=references, erased=erased, anchor=anchor
+            )
+        if damage is None and last is None and (pointer := beyond(conn, stop)):
+            damage = Damage(stop + 1, f"the entry is missing: {pointer}")
     except (SQLAlchemyError, UnicodeError) as error:
         damage = Damage(at + 1, f"the database cannot be read: {error}")
     return Verified(
@@ -155,6 +186,7 @@ def _walk(
     link: bytes,
     *,
     names: _Names,
+    references: References,
     erased: list[int],
     anchor: tuple[int, bytes] | None,
 ) -> tuple[int, bytes, Damage | None]:
@@ -165,8 +197,8 @@ def _walk(
             return at, link, Damage(at + 1, "the entry is missing")
         reason = names.complaint(row) or _row_complaint(row, link, names)
         if not reason and anchor is not None and row.position == anchor[0] and row.chain != anchor[1]:
-            reason = "the chain is not the one that was anchored"
-        reason = reason or _payload_complaint(row, kept.get(row.position), erased)
+            reason = _ANOTHER
+        reason = reason or _payload_complaint(row, kept.get(row.position), erased) or references.complaint(row)
         if reason:
             return at, link, Damage(row.position, reason)
         at, link = row.position, row.chain
@@ -199,10 +231,15 @@ def _payload_complaint(row: EntryRow, payload: tuple[Any, Any] | None, erased: l
     return ""
 
 
-def _beyond(conn: Connection, stop: int) -> Damage | None:
-    """Return damage where something still speaks of entries after the last one: they were cut off."""
-    found = query(conn, "SELECT (SELECT MAX(position) FROM kf_payload), (SELECT MAX(position) FROM kf_archive_mark)")[0]
-    return Damage(stop + 1, "the entry is missing") if max(at or 0 for at in found) > stop else None
+def _unanchored(conn: Connection, anchor: tuple[int, bytes] | None, start: int, link: bytes) -> Damage | None:
+    """Return damage where an anchor lies before the range, and is not known to hold."""
+    if anchor is None or anchor[0] > start:
+        return None
+    known = {position: bytes(chain) for position, chain in query(conn, "SELECT position, chain FROM kf_archive_mark")}
+    held = link if anchor[0] == start else known.get(anchor[0])
+    if held is None:
+        return Damage(anchor[0], "the anchor lies in the archive: only there can it be verified")
+    return None if held == anchor[1] else Damage(anchor[0], _ANOTHER)
 
 
 def _unreached(anchor: tuple[int, bytes] | None, start: int, at: int) -> Damage | None:

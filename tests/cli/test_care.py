@@ -101,6 +101,21 @@ def test_verify_finds_the_position(sampled: Path) -> None:
     assert (1, False, 7) == (done.code, done.one["ok"], done.one["damage"]["position"])
 
 
+def test_verify_against_an_anchor(sampled: Path) -> None:
+    """The anchor that `verify` prints is what `--expect` takes: a log that goes on holds, one without its end fails."""
+    before = kfstate("--db", sampled, "verify").one
+    longer = copied(sampled)
+    own = '{"kind":"own_action","actor":"t","open_kfid":"wk","via":"recall_msg"}'
+    assert 0 == kfstate("--db", longer, "record", own).code
+    assert 0 == kfstate("--db", longer, "verify", "--expect", before["anchor"]).code
+    after = kfstate("--db", longer, "verify").one
+    done = kfstate("--db", sampled, "verify", "--expect", after["anchor"])
+    assert (1, before["last"] + 1) == (done.code, done.one["damage"]["position"])
+    other = kfstate("--db", sampled, "verify", "--expect", f"5:{before['chain']}")
+    assert (1, 5) == (other.code, other.one["damage"]["position"])
+    assert 2 == kfstate("--db", sampled, "verify", "--expect", "5").code
+
+
 def schema_of(name: str) -> str:
     """Return the DDL of a trigger."""
     from kfstate.store.sqlite_triggers import SQLITE

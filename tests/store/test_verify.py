@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from kfstate.store import dialect
+from kfstate.errors import CorruptLogError
+from kfstate.store import dialect, references
 from kfstate.store.append import append
+from kfstate.store.canonical import first_link
+from kfstate.store.cursor import Pull, record_pull
+from kfstate.store.envelope import OwnEntry, draft_own
 from kfstate.store.facts import draft_elements
+from kfstate.store.head import read_head
+from kfstate.store.read import fold_entries, rows_after
 from kfstate.store.rows import ENTRY_COLUMNS
-from kfstate.store.verify import Verified, verify
+from kfstate.store.verify import Verified, anchor_of, verify
 from tests.store.conftest import Build
 
 NOW = 1_760_000_000_000_000
@@ -118,6 +124,108 @@ def test_a_log_rewritten_to_its_end_needs_an_anchor(log: Engine, element: Build)
     assert (None, True) == (unanchored.damage, cut.damage is not None)
     assert anchored.damage is not None
     assert SIZE == anchored.damage.position
+
+
+@pytest.mark.parametrize(
+    ("statement", "position", "reason"),
+    [
+        ("DELETE FROM kf_pull", 7, "pull 1 is missing"),
+        ("UPDATE kf_pull SET id = 9", 7, "pull 1 is missing"),
+        ("DELETE FROM kf_machine", 8, "machine f00d is missing"),
+        ("DELETE FROM kf_identity WHERE position = 5", 5, "the identity is missing"),
+        ("UPDATE kf_identity SET position = 3 WHERE position = 5", 5, "the identity is missing"),
+        ("DELETE FROM kf_identity", 1, "the identity is missing"),
+        ("UPDATE kf_identity SET position = 99 WHERE position = 8", 9, "kf_identity has come to position 99"),
+        ("UPDATE kf_projection SET position = 9", 9, "kf_projection has come to position 9"),
+        ("INSERT INTO kf_payload VALUES (12, x'00', x'00')", 9, "kf_payload has come to position 12"),
+    ],
+)
+def test_what_no_hash_covers_has_to_be_there(log: Engine, statement: str, position: int, reason: str) -> None:
+    """Pulls, machines and identities that entries need; and nothing may have come further than the log."""
+    with dialect.begin(log, write=True) as conn:
+        record_pull(conn, Pull(open_kfid="wkA", pulled_at=NOW, elements=1))
+        append(conn, draft_elements([b"no JSON"]), now=NOW, pull=1)
+        own = OwnEntry(kind="machine_activated", actor="kfstate", fingerprint="f00d", key="first")
+        append(conn, [draft_own(own, now=NOW)], now=NOW)
+        conn.exec_driver_sql("INSERT INTO kf_machine VALUES ('f00d', '1', '{}', 1)")
+        columns = "name, version, position, fingerprint, status"
+        conn.exec_driver_sql(f"INSERT INTO kf_projection ({columns}) VALUES ('shipped', 1, 8, 'f00d', 'live')")
+        assert None is verify(conn).damage
+    found = tamper(log, statement)
+    assert found.damage is not None
+    assert position == found.damage.position
+    assert reason in found.damage.reason
+
+
+def test_identities_are_looked_up_by_pages(log: Engine, element: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many entries share a day, or a msgid."""
+    same = [element(msgid="m1", text={"content": str(number)}) for number in range(8)]
+    later = [element(msgid=f"n{number}", send_time=number * 86_400) for number in range(4)]
+    with dialect.begin(log, write=True) as conn:
+        append(conn, draft_elements([*same, *later]), now=NOW)
+        for size in (1, 2, 3, 100):
+            monkeypatch.setattr(references, "_PAGE", size)
+            assert (18, None) == ((found := verify(conn)).entries, found.damage)
+
+
+@pytest.mark.parametrize(
+    ("at", "chain", "damage"),
+    [
+        (SIZE, None, None),
+        (4, None, None),
+        (0, None, None),
+        (4, b"\0" * 32, 4),
+        (0, b"\0" * 32, 0),
+        (SIZE + 1, b"\0" * 32, SIZE + 1),
+    ],
+)
+def test_an_anchor_holds_or_does_not(log: Engine, at: int, chain: bytes | None, damage: int | None) -> None:
+    """The chain at an anchor is that of the log there; a log that ends before is damaged after its end."""
+    with dialect.begin(log, write=False) as conn:
+        head = read_head(conn)
+        links = [first_link(head.log_id, head.created_at), *(row.chain for row in rows_after(conn))]
+        anchor = (at, links[at] if chain is None else chain)
+        found = verify(conn, anchor=anchor)
+        assert anchor == anchor_of(f"{at}:{anchor[1].hex()}")
+    assert damage == (found.damage and found.damage.position)
+
+
+def test_an_anchor_in_the_archive(log: Engine) -> None:
+    """At a mark the chain is known; before it only the archive can tell."""
+    with dialect.begin(log, write=True) as conn:
+        links = [row.chain for row in rows_after(conn)]
+        mark = (
+            "INSERT INTO kf_archive_mark SELECT position, chain, recorded_at, leaf, 1 FROM kf_entry WHERE position = "
+        )
+        for position in (2, 4):
+            conn.exec_driver_sql(f"{mark}{position}")
+        for table in ("kf_entry", "kf_payload"):
+            conn.exec_driver_sql(f"DELETE FROM {table} WHERE position <= 4")
+        for position, damage in ((2, None), (3, 3), (4, None), (5, None)):
+            found = verify(conn, anchor=(position, links[position - 1]))
+            assert (5, damage) == (found.first, found.damage and found.damage.position)
+        assert 5 == next(fold_entries(conn))[0].position
+
+
+@pytest.mark.parametrize("text", ["", "7", "7:", ":00", "7:00", f"-1:{'00' * 32}", f"x:{'00' * 32}", f"7:{'0g' * 32}"])
+def test_what_is_no_anchor(text: str) -> None:
+    """An anchor is a position and 32 bytes in hex."""
+    with pytest.raises(ValueError, match="no POSITION:CHAIN"):
+        anchor_of(text)
+
+
+def test_reading_stops_at_a_hole(log: Engine) -> None:
+    """No reader skips an entry: what is missing is an error at its position, after all that comes before."""
+    tamper(log, "DELETE FROM kf_entry WHERE position = 4")
+    with dialect.begin(log, write=False) as conn:
+        assert [1, 2, 3] == [row.position for row in rows_after(conn, limit=3)]
+        assert [5, 6] == [row.position for row in rows_after(conn, 4)]
+        for after in (0, 3):
+            with pytest.raises(CorruptLogError) as caught:
+                rows_after(conn, after)
+            assert (4, "the entry is missing") == (caught.value.position, caught.value.reason)
+        with pytest.raises(CorruptLogError):
+            list(fold_entries(conn, batch=2))
 
 
 def test_a_page_of_the_file_that_is_overwritten_is_damage(log: Engine, path: Path) -> None:

@@ -1,0 +1,84 @@
+# ruff: noqa: S608 (the SQL is put together from constants)
+"""What the log points to and what points to it: rows that no hash covers, so that one by one they have to be there."""
+
+from collections.abc import Sequence
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate.machine.kinds import FROM_WECOM
+from kfstate.store.dialect import query, query_in
+from kfstate.store.rows import EntryRow
+from kfstate.store.tables import metadata
+
+__all__ = ["References", "beyond", "identified"]
+
+_POINTERS = ("kf_payload", "kf_archive_mark", "kf_identity", "kf_projection", "kf_subscription")
+_PAGE = 20_000
+
+
+@attrs.define
+class References:
+    """The pulls and machines that entries name, as far as they were looked up.
+
+    ``identified`` has a byte for each position after ``start``: whether ``kf_identity`` knows it; None: nobody looked.
+    """
+
+    conn: Connection
+    start: int = 0
+    identified: bytearray | None = None
+    pulls: set[int] = attrs.field(factory=set)
+    machines: set[str] = attrs.field(factory=set)
+
+    def load(self, rows: Sequence[EntryRow]) -> None:
+        """Look up what these rows name."""
+        pulls = {row.pull for row in rows if row.pull is not None} - self.pulls
+        self.pulls.update(id_ for (id_,) in query_in(self.conn, _PULLS, sorted(pulls)))
+        machines = {row.ref for row in rows if row.kind == "machine_activated"} - self.machines
+        self.machines.update(str(name) for (name,) in query_in(self.conn, _MACHINES, sorted(machines)))
+
+    def complaint(self, row: EntryRow) -> str:
+        """Return what an entry names that is not there, or ''."""
+        if row.pull is not None and row.pull not in self.pulls:
+            return f"pull {row.pull} is missing"
+        if row.kind == "machine_activated" and row.ref not in self.machines:
+            return f"machine {row.ref[:12]} is missing"
+        if self.identified is not None and row.kind in FROM_WECOM and not self.identified[row.position - self.start]:
+            return "the identity is missing: the entry would be stored once more if it came again"
+        return ""
+
+
+_PULLS = "SELECT id FROM kf_pull WHERE id IN (??)"
+_MACHINES = "SELECT fingerprint FROM kf_machine WHERE fingerprint IN (??)"
+
+
+def identified(conn: Connection, start: int, stop: int) -> bytearray:
+    """Return a byte for each position from ``start`` to ``stop``: whether ``kf_identity`` knows it.
+
+    Read once by its key, because it has no index by position.
+    """
+    known = bytearray(stop - start + 1)
+    sql = "SELECT entry_key, position FROM kf_identity WHERE day = ? AND entry_key >= ? ORDER BY entry_key LIMIT ?"
+    for (day,) in query(conn, "SELECT DISTINCT day FROM kf_identity"):
+        key, size = b"", _PAGE
+        while True:
+            rows = query(conn, sql, (day, key, size))
+            for _, position in rows:
+                if start < position <= stop:
+                    known[position - start] = 1
+            if len(rows) < size:
+                break
+            # The next page begins with the last key of this one, which may go on; it is read twice.
+            size = size * 2 if bytes(rows[-1][0]) == key else _PAGE
+            key = bytes(rows[-1][0])
+    return known
+
+
+def beyond(conn: Connection, stop: int) -> str:
+    """Return what still speaks of entries after the last one, or '': they were cut off."""
+    for table in _POINTERS:
+        if table in metadata.tables:
+            (last,) = query(conn, f"SELECT MAX(position) FROM {table}")[0]
+            if last is not None and last > stop:
+                return f"{table} has come to position {last}"
+    return ""
