@@ -45,6 +45,9 @@ class Running(Protocol):
 class Concurrency(Protocol):
     """How an engine waits, and how it runs something beside its caller."""
 
+    leads_inline: bool
+    """Whether a caller may store what others wait for by itself, because nobody can cancel it meanwhile."""
+
     def signal(self) -> Signal:
         """Return a new flag."""
         ...
@@ -56,6 +59,8 @@ class Concurrency(Protocol):
 
 class Threads:
     """Waiting and running with threads."""
+
+    leads_inline = True
 
     def signal(self) -> Signal:
         """Return a new flag."""

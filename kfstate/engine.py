@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from kfstate import intake
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.concurrency import THREADS, Concurrency
-from kfstate.errors import UnknownConversationError
+from kfstate.errors import ArgumentError, UnknownConversationError
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict, initial, may
 from kfstate.opening import prepare
@@ -30,10 +30,12 @@ from kfstate.queries.views import (
     StepView,
 )
 from kfstate.service_state import KfServiceState
+from kfstate.store import cursor as cursors
 from kfstate.store import verify
+from kfstate.store.cursor import Cursor
 from kfstate.store.database import Database
 from kfstate.store.dialect import query
-from kfstate.store.envelope import OwnEntry, from_json
+from kfstate.store.envelope import OwnEntry
 from kfstate.store.head import read_head
 from kfstate.store.read import find_stream
 from kfstate.store.rows import Expected, Stream, StreamKey
@@ -79,6 +81,7 @@ class Engine:
         self._clock = clock or SystemClock()
         self._database = self._connected(url, lock_timeout)
         self._reading, self._writing = self._database.reading, self._database.writing
+        self._appends = intake.Appends(self._database, self._clock, self._concurrency, patience=lock_timeout)
         try:
             prepare(self._database, clock=self._clock, corp_id=corp_id)
         except BaseException:
@@ -96,7 +99,8 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Give back every connection."""
+        """Take no more appends, wait until those that were taken are done, and give back every connection."""
+        self._appends.close()
         self._database.close()
 
     # Into the log
@@ -108,29 +112,46 @@ class Engine:
         account: str = "",
         cursor: CursorMove | None = None,
         progress: intake.Progress | None = None,
+        connection: Connection | None = None,
     ) -> Report:
         """Append every entry of pages, entries and own entries, and return what became of them.
 
         A source is a page as ``bytes``, ``str`` (JSON text) or mapping, the ``Path`` of a file with a page or with
         NDJSON, or an open binary stream of NDJSON. ``account`` is the ``open_kfid`` that was pulled, for entries that
         name none. ``cursor`` moves the account's cursor in the same transaction (for one page). What is no page is
-        reported, and stops nothing; see :class:`~kfstate.intake.Report`.
+        reported, and stops nothing; see :class:`~kfstate.intake.Report`. ``connection`` is the caller's own: the
+        entries join its transaction, and the report holds once that is committed.
         """
         return intake.ingest(
-            self._writing, source, account=account, cursor=cursor, progress=progress, clock=self._clock,
-            corp_id=self.corp_id,
+            self._appends, source, account=account, cursor=cursor, progress=progress, corp_id=self.corp_id,
+            connection=connection,
         )  # fmt: skip
 
-    def record(self, entry: OwnEntry | Mapping[str, Any], *, expected: Expected = "any") -> Recorded:
+    def record(
+        self,
+        entry: OwnEntry | Mapping[str, Any],
+        *,
+        expected: Expected = "any",
+        connection: Connection | None = None,
+    ) -> Recorded:
         """Append one own entry: what the embedding service did or saw.
 
         ``expected`` is the version of its stream that the caller decided on: ``any``, ``new``, ``exists`` or a number.
+        ``connection`` as for :meth:`ingest`.
         Raises :class:`~kfstate.errors.EnvelopeError`, :class:`~kfstate.errors.VersionConflictError`.
         """
-        own = entry if isinstance(entry, OwnEntry) else from_json(entry)
+        done = intake.record_one(self._appends, entry, corp_id=self.corp_id, expected=expected, connection=connection)
+        return Recorded(done.position, done.duplicate)
+
+    def claim(self, open_kfid: str) -> Cursor:
+        """Make the caller the puller of an account: whoever claimed it before can no longer move its cursor."""
         with self._writing() as conn:
-            result = intake.record(conn, [own], now=self._clock.now(), corp_id=self.corp_id, expected=expected)[0]
-        return Recorded(result.position, result.duplicate)
+            return cursors.claim(conn, open_kfid, corp_id=self.corp_id)
+
+    def cursor(self, open_kfid: str) -> Cursor | None:
+        """Return where the next pull of an account begins; None where it was never claimed."""
+        with self._reading() as conn:
+            return cursors.read_cursor(conn, open_kfid, corp_id=self.corp_id)
 
     def tick(self, now: int | None = None) -> int:
         """Append a ``session_expired`` entry for every session that is due by ``now``, and return how many.
@@ -324,4 +345,8 @@ class Engine:
 def _state(state: KfServiceState | int | str | None) -> KfServiceState | None:
     if state is None or isinstance(state, KfServiceState):
         return state
-    return KfServiceState[state.upper()] if isinstance(state, str) else KfServiceState(state)
+    try:
+        return KfServiceState[state.upper()] if isinstance(state, str) else KfServiceState(state)
+    except (KeyError, ValueError):
+        allowed = ", ".join(f"{int(each)} {each.word}" for each in KfServiceState)
+        raise ArgumentError(name="state", value=repr(state), allowed=allowed) from None

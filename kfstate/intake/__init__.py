@@ -1,12 +1,14 @@
 """The way in, between the engine and the stages: sources → batches → entries, folded in the same transaction."""
 
+from kfstate.intake.appends import Appends
 from kfstate.intake.batches import CursorMove
 from kfstate.intake.ingesting import Progress, ingest
-from kfstate.intake.recording import activate, active_machine, append_and_project, expire_due, record
+from kfstate.intake.recording import activate, active_machine, expire_due, record, record_one
 from kfstate.intake.report import Problem, Report
 from kfstate.intake.sources import Source
 
 __all__ = [
+    "Appends",
     "CursorMove",
     "Problem",
     "Progress",
@@ -14,8 +16,8 @@ __all__ = [
     "Source",
     "activate",
     "active_machine",
-    "append_and_project",
     "expire_due",
     "ingest",
     "record",
+    "record_one",
 ]

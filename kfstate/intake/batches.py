@@ -67,11 +67,6 @@ class Batch:
             return document.source, document.path
         return document.source, joined(document.path, f"{inner}[{self.drafts[index].ordinal}]")
 
-    def drop(self, index: int) -> None:
-        """Leave a draft out."""
-        for column in (self.drafts, self.places, self.pulled):
-            del column[index]
-
 
 @attrs.frozen
 class Reader:
@@ -84,7 +79,10 @@ class Reader:
     cursor: CursorMove | None
 
     def batches(self, read: Iterable[Document]) -> Iterator[Batch]:
-        """Yield batches of about a thousand drafts; a page is never divided."""
+        """Yield batches of about a thousand drafts; a page is never divided.
+
+        Raises :class:`~kfstate.errors.WireError` where a cursor is to move with something that is not one page.
+        """
         batch = Batch()
         for document in self._parted(read):
             try:
@@ -93,12 +91,19 @@ class Reader:
                 path = joined(document.path, error.path)
                 self.report.reject(document.source, path, f"{error.reason}: {error.value}")
                 continue
-            if batch.drafts and len(batch.drafts) + len(drafts) > _BATCH:
+            if self.cursor is not None:
+                self._check_moving(document, pull, batch)
+            elif batch.drafts and len(batch.drafts) + len(drafts) > _BATCH:
                 yield batch
                 batch = Batch()
             batch.add(document, drafts, pull)
         if batch.drafts or batch.pulls:
             yield batch
+
+    def _check_moving(self, document: Document, pull: Pull | None, batch: Batch) -> None:
+        if pull is None or batch.pulls:
+            reason = "a cursor moves with one page, and this is none" if pull is None else "a cursor moves with one page"
+            raise WireError(document.path, document.data[:200].decode(errors="replace"), reason)
 
     def _parted(self, read: Iterable[Document]) -> Iterator[Document]:
         """Yield the items of lists one by one; report what could not be read."""

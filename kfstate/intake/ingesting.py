@@ -2,124 +2,133 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from functools import partial
+from contextlib import closing
 
 from sqlalchemy import Connection
 
-from kfstate.clock import Clock
-from kfstate.errors import EnvelopeError
+from kfstate.intake.appends import Appends, Stored
 from kfstate.intake.batches import Batch, CursorMove, Reader, joined
-from kfstate.intake.recording import append_and_project
 from kfstate.intake.report import Report
 from kfstate.intake.sources import Source, documents
 from kfstate.machine.kinds import FROM_WECOM
-from kfstate.projections.projector import Projected
-from kfstate.store import cursor as cursors
-from kfstate.store.head import read_head
+from kfstate.store.cursor import Move
+from kfstate.store.plan import Part
 from kfstate.store.rows import AHEAD, Appended
 
-__all__ = ["Progress", "Writing", "ingest"]
+__all__ = ["Progress", "ingest"]
 
 Progress = Callable[[int], None]
 """Told how many further entries were stored."""
 
-Writing = Callable[[], AbstractContextManager[Connection]]
-"""Opens a write transaction."""
-
 _UNKNOWN = frozenset({"unknown_event", "unknown_message"})
 _CHANGES = frozenset({1, 2, 3, 4})
+_HOMELESS = frozenset({"account", "unplaced"})
+_LARGE = 100
+"""Entries of a batch from which on it pays to read the next one in a thread."""
 
 
 def ingest(
-    writing: Writing,
+    appends: Appends,
     source: Source | Iterable[Source],
     *,
     account: str,
     cursor: CursorMove | None,
     progress: Progress | None,
-    clock: Clock,
     corp_id: str,
+    connection: Connection | None,
 ) -> Report:
     """Append every entry of the sources; see :meth:`kfstate.engine.Engine.ingest`."""
     report = Report()
-    reader = Reader(report, account, corp_id, clock, cursor)
+    reader = Reader(report, account, corp_id, appends.clock, cursor)
     batches = reader.batches(documents(source))
-    with ThreadPoolExecutor(1, "kfstate-ingest") as ahead:
-        # A generator of the caller's may mind another thread; everything else is read on while a commit syncs.
-        lazily = isinstance(source, Iterator) and not hasattr(source, "read")
-        read_on = partial(_read_on, batches, None if lazily else ahead)
+    # A generator of the caller's may mind another thread, and so may whoever has a transaction of his own.
+    lazily = isinstance(source, Iterator) and not hasattr(source, "read")
+    ahead = appends.reads_ahead and connection is None and not lazily
+    with closing(_ReadOn(batches, ahead=ahead)) as read_on:
         following = read_on()
         while batch := following():
-            read = len(batch.drafts)
-            following = _commit(writing, reader, batch, read_on)
+            part = _part(reader, batch)
+            if connection is None:
+                begun: list[_Following] = []
+                stored = appends.store(part, meanwhile=lambda begun=begun: begun or begun.append(read_on()))  # type: ignore[misc]
+                following = begun[0]
+            else:
+                stored = appends.store_in(connection, part)
+                following = read_on()
+            _count(report, batch, stored)
             if progress is not None:
-                progress(read)
+                progress(len(batch.drafts))
     if not report.position:
-        with writing() as conn:
-            report.position = read_head(conn).position
+        report.position = appends.position(connection)
     return report
 
 
 _Following = Callable[[], Batch | None]
 
 
-def _read_on(batches: Iterator[Batch], ahead: ThreadPoolExecutor | None) -> _Following:
-    """Begin to read what comes next, and return the function that waits for it; None at the end."""
-    if ahead is None:
-        return partial(next, batches, None)
-    return ahead.submit(next, batches, None).result
+class _ReadOn:
+    """Reads the next batch while the one before it is committed: by a thread of its own where batches are large."""
+
+    def __init__(self, batches: Iterator[Batch], *, ahead: bool) -> None:
+        self._batches = batches
+        self._ahead = ahead
+        self._thread: ThreadPoolExecutor | None = None
+        self._size = 0
+
+    def __call__(self) -> _Following:
+        """Begin to read what comes next, and return the function that waits for it; None at the end."""
+        if not self._ahead or self._size < _LARGE:
+            return self._next
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "kfstate-ingest")
+        return self._thread.submit(self._next).result
+
+    def _next(self) -> Batch | None:
+        batch = next(self._batches, None)
+        self._size = len(batch.drafts) if batch is not None else 0
+        return batch
+
+    def close(self) -> None:
+        """Wait until nothing is read any more."""
+        if self._thread is not None:
+            self._thread.shutdown()
 
 
-def _commit(writing: Writing, reader: Reader, batch: Batch, read_on: Callable[[], _Following]) -> _Following:
-    """Store a batch, without the own entries that cannot be, and begin to read the next one meanwhile."""
-    report = reader.report
-    while True:
-        try:
-            with writing() as conn:
-                appended, projected = _store(conn, reader, batch)
-                following = read_on()
-        except EnvelopeError as error:
-            if error.index is None:
-                raise
-            source, path = batch.place(error.index)
-            report.reject(source, joined(path, error.path), f"{error.reason}: {error.value}")
-            batch.drop(error.index)
-        else:
-            _count(report, batch, appended, projected)
-            return following
+def _part(reader: Reader, batch: Batch) -> Part:
+    move = None
+    if reader.cursor is not None:
+        (pull,) = batch.pulls  # the reader saw to that
+        move = Move(
+            open_kfid=pull.open_kfid,
+            expected=reader.cursor.expected,
+            new=pull.cursor_after or reader.cursor.expected,
+            epoch=reader.cursor.epoch,
+            synced_until=reader.cursor.synced_until,
+            corp_id=reader.corp_id,
+        )
+    pulled = batch.pulled if batch.pulls else ()
+    return Part(drafts=batch.drafts, pulls=batch.pulls, pulled=pulled, move=move, lenient=True)
 
 
-def _store(conn: Connection, reader: Reader, batch: Batch) -> tuple[Appended, Projected | None]:
-    """Append a batch with the pulls of its pages, and move the cursor where one is to be moved."""
-    pulls = [cursors.record_pull(conn, pull) for pull in batch.pulls]
-    pulled = [None if at is None else pulls[at] for at in batch.pulled]
-    stored = append_and_project(conn, batch.drafts, now=reader.clock.now(), pull=pulled)
-    move = reader.cursor
-    if move is not None:
-        for pull in batch.pulls:
-            cursors.advance(
-                conn, pull.open_kfid, expected=move.expected, new=pull.cursor_after or move.expected, epoch=move.epoch,
-                synced_until=move.synced_until, corp_id=reader.corp_id,
-            )  # fmt: skip
-    return stored
-
-
-def _count(report: Report, batch: Batch, appended: Appended, projected: Projected | None) -> None:
-    report.entries += len(batch.drafts)
+def _count(report: Report, batch: Batch, stored: Stored) -> None:
+    appended = stored.appended
+    for index, error in appended.refused.items():
+        source, path = batch.place(index)
+        report.reject(source, joined(path, error.path), f"{error.reason}: {error.value}")
+    report.entries += len(batch.drafts) - len(appended.refused)
     report.appended += len(appended.rows)
     report.duplicates += len(appended.repeats)
     report.position = appended.head.position
-    homeless = {stream.id for stream in appended.streams.values() if stream.kind in {"account", "unplaced"}}
-    for row in appended.rows:
+    for (_, _, draft, _), row in zip(appended.stored, appended.rows, strict=True):
         if row.again:
             report.conflicts += 1
-        if row.stream in homeless and row.kind in FROM_WECOM:
+        if draft.stream.kind in _HOMELESS and row.kind in FROM_WECOM:
             report.unplaced += 1
         if row.kind in _UNKNOWN or (row.kind == "session_status_change" and row.change_type not in _CHANGES):
             report.unknown += 1
-    if projected is not None:
-        report.late += projected.late
+    if stored.projected is not None and stored.projected.late:
+        late = stored.projected.late
+        report.late += sum(row.position in late for row in appended.rows)
     if not report.full:
         _note_problems(report, batch, appended)
 

@@ -1,24 +1,24 @@
-"""Appending and folding in one transaction, and the own entries that the engine itself makes."""
+"""Own entries: those of the callers, and those that the engine itself makes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from kfstate.clock import SECOND
+from kfstate.errors import KfstateError
+from kfstate.intake.appends import Appends, append_and_project
 from kfstate.machine import MACHINE
-from kfstate.projections import live
-from kfstate.projections.projector import Projected
-from kfstate.store.append import append
 from kfstate.store.dialect import bulk_insert, query
-from kfstate.store.envelope import OwnEntry, draft_own
+from kfstate.store.envelope import OwnEntry, draft_own, from_json
 from kfstate.store.head import read_head
+from kfstate.store.plan import Part, check_expected
 from kfstate.store.read import find_stream
-from kfstate.store.rows import Appended, Draft, Expected, Result, StreamKey
+from kfstate.store.rows import Expected, Result, StreamKey
 from kfstate.store.tables import kf_machine
 
-__all__ = ["ACTOR", "activate", "active_machine", "append_and_project", "expire_due", "record"]
+__all__ = ["ACTOR", "activate", "active_machine", "expire_due", "record", "record_one"]
 
 ACTOR = "kfstate"
 """Who made the entries that the engine records by itself."""
@@ -26,27 +26,30 @@ ACTOR = "kfstate"
 _AT_ONCE = 1000
 
 
-def append_and_project(
-    conn: Connection,
-    drafts: Sequence[Draft],
+def record_one(
+    appends: Appends,
+    entry: OwnEntry | Mapping[str, Any],
     *,
-    now: int,
-    pull: Sequence[int | None] | None = None,
-    expected: dict[StreamKey, Expected] | None = None,
-) -> tuple[Appended, Projected | None]:
-    """Append drafts and fold what is new of them; the projections' part is None where they are behind."""
-    appended = append(conn, drafts, now=now, pull=pull, expected=expected)
-    return appended, live.project(conn, appended, head_before=appended.head.position - len(appended.rows))
+    corp_id: str,
+    expected: Expected,
+    connection: Connection | None,
+) -> Result:
+    """Append an own entry; see :meth:`kfstate.engine.Engine.record`."""
+    check_expected(expected)
+    own = entry if isinstance(entry, OwnEntry) else from_json(entry)
+    draft = draft_own(own, now=appends.clock.now(), corp_id=corp_id)
+    part = Part(drafts=[draft], expected={} if expected == "any" else {draft.stream: expected})
+    stored = appends.store(part) if connection is None else appends.store_in(connection, part)
+    return stored.appended.results[0]
 
 
-def record(
-    conn: Connection, entries: Sequence[OwnEntry], *, now: int, corp_id: str, expected: Expected = "any"
-) -> list[Result]:
-    """Append own entries, and say what became of each; ``expected`` holds for the stream of every one."""
-    drafts = [draft_own(entry, now=now, corp_id=corp_id) for entry in entries]
-    wanted: dict[StreamKey, Expected] = {draft.stream: expected for draft in drafts}
-    appended, _ = append_and_project(conn, drafts, now=now, expected=wanted)
-    return appended.results
+def record(conn: Connection, entries: Sequence[OwnEntry], *, now: int, corp_id: str) -> list[Result]:
+    """Append own entries in this transaction, all or none, and say what became of each."""
+    part = Part(drafts=[draft_own(entry, now=now, corp_id=corp_id) for entry in entries])
+    (done,) = append_and_project(conn, [part], now=now)[0].parts
+    if isinstance(done, KfstateError):
+        raise done
+    return done.results
 
 
 def expire_due(conn: Connection, second: int, *, now: int, corp_id: str) -> int:

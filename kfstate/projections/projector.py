@@ -39,8 +39,8 @@ _FINISHED = 4
 class Projected:
     """What folding a commit met."""
 
-    late: int = 0
-    """Entries that sort before what was folded already."""
+    late: set[int] = attrs.Factory(set)
+    """Positions of entries that sort before what was folded already."""
     unknown: int = 0
     """Entries of which no rule knows what they mean."""
     revised: list[int] = attrs.Factory(list)
@@ -127,7 +127,7 @@ class Projector:
         entries = [Entry._make(row[:_FOLDED]) for row in group]
         earliest = min(entry.sort_second for entry in entries)
         if earliest <= before or not _REWRITING.isdisjoint(entry.kind for entry in entries):
-            met.late += sum(entry.sort_second < before for entry in entries)
+            met.late.update(entry.position for entry in entries if entry.sort_second < before)
             self._refold(held, entries, earliest, known_from, met)
             return
         self._dirty[held.stream] = held

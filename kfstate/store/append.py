@@ -4,22 +4,25 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
 from sqlalchemy import Connection
 
 from kfstate.clock import SECOND
-from kfstate.errors import EnvelopeError, VersionConflictError
+from kfstate.errors import KfstateError
 from kfstate.store import canonical as form
+from kfstate.store import cursor as cursors
 from kfstate.store import identity
-from kfstate.store.causes import Causes, gather
+from kfstate.store.causes import Causes, look_back
 from kfstate.store.dialect import bulk_insert
 from kfstate.store.head import lock_head
 from kfstate.store.identity import Fresh
-from kfstate.store.read import find_stream, rows_at
+from kfstate.store.plan import Part, Plan, Planned
+from kfstate.store.read import rows_at
 from kfstate.store.rows import Appended, Draft, EntryRow, Expected, Head, StreamKey
-from kfstate.store.streams import Open, Servicers, open_streams, versions
+from kfstate.store.streams import Open, Servicers, find_streams
 from kfstate.store.tables import kf_entry, kf_payload
 
-__all__ = ["append"]
+__all__ = ["Gathered", "append", "append_parts"]
 
 _AHEAD = 86_400 * SECOND
 _KIND_VERSION = 1
@@ -51,48 +54,131 @@ def append(
     Raises :class:`~kfstate.errors.VersionConflictError` and :class:`~kfstate.errors.EnvelopeError` (a ``cause`` or
     ``target`` that does not exist) before any entry is written; :class:`~kfstate.errors.LockTimeoutError`.
     """
-    head = lock_head(conn)
-    known = identity.look_up(conn, drafts)
-    fresh, repeats = identity.settle(drafts, known, head.position)
-    if expected:
-        _expect(conn, fresh, expected)
-    opened, servicers = open_streams(conn, [draft for _, _, draft, _ in fresh], entropy=entropy)
-    causes = gather(conn, fresh, opened)
-    recorded_at = max(now, head.recorded_at + 1)
-    salts = entropy(form.SALT_BYTES * len(fresh))
+    part = Part(drafts=drafts, pull=pull, expected=expected or {})
+    (done,) = append_parts(conn, [part], now=now, entropy=entropy).parts
+    if not isinstance(done, Appended):
+        raise done
+    return done
+
+
+@attrs.frozen
+class Gathered:
+    """What an append of several parts did: to the log, and for each part what of it, or why nothing was stored."""
+
+    whole: Appended
+    parts: list[Appended | KfstateError]
+    pulls: Sequence[int]
+    """Ids of the pulls that were stored."""
+
+
+def append_parts(
+    conn: Connection,
+    parts: Sequence[Part],
+    *,
+    now: int,
+    head: Head | None = None,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> Gathered:
+    """Append several callers' parts, in their order, in one go; what cannot be stored is left out before any write.
+
+    ``head`` is what :func:`~kfstate.store.head.lock_head` returned in this transaction, if it was called already.
+    Raises :class:`~kfstate.errors.LockTimeoutError`; whatever is wrong with one part is that part's own result.
+    """
+    head = head or lock_head(conn)
+    plan = _plan(conn, parts, head)
+    planned = [plan.take(part) for part in parts]
+    earlier_facts = _earlier_facts(conn, plan.fresh, head.position)
+    opened, servicers = plan.streams.open((draft for _, _, draft, _ in plan.fresh), entropy)
+    kept = [(part, did) for part, did in zip(parts, planned, strict=True) if did.error is None]
+    pulls = cursors.record_pulls(conn, [pull for part, _ in kept for pull in part.pulls])
+    cursors.write_cursors(conn, plan.moved.values())
+    salts = entropy(form.SALT_BYTES * len(plan.fresh))
     rows, late = _rows(
-        conn,
-        fresh,
+        plan.fresh,
         head=head,
-        recorded_at=recorded_at,
+        recorded_at=max(now, head.recorded_at + 1),
         salts=salts,
         opened=opened,
         servicers=servicers,
-        causes=causes,
-        pull=pull,
+        causes=plan.causes,
+        pulls=_pulled(kept, pulls),
+        earlier_facts=earlier_facts,
     )
+    plan.streams.write(conn)
     # As plain tuples: sqlite3 reads a named one field by field, which costs a quarter of the insert.
     bulk_insert(conn, kf_entry, list(map(tuple, rows)))
     size = form.SALT_BYTES
     bulk_insert(
         conn,
         kf_payload,
-        [(item[1], salts[at * size : (at + 1) * size], item[2].body) for at, item in enumerate(fresh)],
+        [(item[1], salts[at * size : (at + 1) * size], item[2].body) for at, item in enumerate(plan.fresh)],
     )
-    identity.store(conn, fresh)
-    return Appended(
+    identity.store(conn, plan.fresh)
+    whole = Appended(
         rows=rows,
-        repeats=repeats,
+        repeats={},
         late=frozenset(late),
-        stored=fresh,
+        stored=plan.fresh,
         head=_after(head, rows),
         streams={key: stream.row for key, stream in opened.items()},
         created=frozenset(stream.row.id for stream in opened.values() if stream.created),
     )
+    return Gathered(whole, _divided(whole, planned, head.position), pulls)
+
+
+def _plan(conn: Connection, parts: Sequence[Part], head: Head) -> Plan:
+    """Read whatever decides what of the parts can be stored."""
+    drafts = [draft for part in parts for draft in part.drafts]
+    known = identity.look_up(conn, drafts)
+    if known:
+        drafts = [draft for draft in drafts if not _is_known(draft, known)]
+    streams = find_streams(conn, drafts, latest=any(draft.own for draft in drafts))
+    causes = look_back(conn, drafts, streams, head.position)
+    moves = dict.fromkeys((part.move.corp_id, part.move.open_kfid) for part in parts if part.move is not None)
+    found = (cursors.read_cursor(conn, open_kfid, corp_id=corp_id) for corp_id, open_kfid in moves)
+    held = {(cursor.corp_id, cursor.open_kfid): cursor for cursor in found if cursor is not None}
+    plan = Plan(head.position, known, streams, causes, held)
+    plan.watch(parts)
+    return plan
+
+
+def _is_known(draft: Draft, known: identity.Identities) -> bool:
+    seen = known.get((draft.day, draft.key)) if draft.key else None
+    return seen is not None and identity.repeated(draft, seen) > 0
+
+
+def _pulled(kept: Sequence[tuple[Part, Planned]], pulls: Sequence[int]) -> list[int | None]:
+    """Return the pull of each entry that is stored."""
+    found: list[int | None] = []
+    first = 0
+    for part, planned in kept:
+        if part.pulled:
+            of = [None if at is None else pulls[first + at] for at in part.pulled]
+            found += [of[item[0]] for item in planned.fresh]
+        elif isinstance(part.pull, Sequence):
+            found += [part.pull[item[0]] for item in planned.fresh]
+        else:
+            found += [part.pull] * len(planned.fresh)
+        first += len(part.pulls)
+    return found
+
+
+def _divided(whole: Appended, planned: Sequence[Planned], head: int) -> list[Appended | KfstateError]:
+    """Return what an append did, part by part."""
+    parts: list[Appended | KfstateError] = []
+    for did in planned:
+        if did.error is not None:
+            parts.append(did.error)
+            continue
+        start = did.fresh[0][1] - head - 1 if did.fresh else 0
+        rows = whole.rows[start : start + len(did.fresh)]
+        parts.append(
+            attrs.evolve(whole, rows=rows, repeats=did.repeats, refused=did.refused, stored=did.fresh)
+        )
+    return parts
 
 
 def _rows(
-    conn: Connection,
     fresh: Sequence[Fresh],
     *,
     head: Head,
@@ -101,7 +187,8 @@ def _rows(
     opened: Mapping[StreamKey, Open],
     servicers: Servicers,
     causes: Causes | None,
-    pull: int | Sequence[int | None] | None,
+    pulls: Sequence[int | None],
+    earlier_facts: Mapping[int, tuple[Any, ...]],
 ) -> tuple[list[EntryRow], set[int]]:
     """Return the rows, and the positions whose time was too far ahead to be believed."""
     rows: list[EntryRow] = []
@@ -109,12 +196,10 @@ def _rows(
     commit, encode, leaf_of, link = form.commit, form.canonical, form.leaf, form.chain
     chain, first = head.chain, head.position + 1
     recorded_second, latest = recorded_at // SECOND, recorded_at + _AHEAD
-    earlier_facts = _earlier_facts(conn, fresh, head.position)
     late: set[int] = set()
     salt_at = 0
     # fmt: off
-    pulls = pull if isinstance(pull, Sequence) else None
-    for index, position, draft, earlier in fresh:
+    for (_, position, draft, earlier), pull in zip(fresh, pulls, strict=True):
         (
             key, kind, occurred_at, tie, change_type, service_state, from_, to, errcode, menu_click, via, target,
             as_kind, origin, msgtype, ref, fail_type, reject_switch, receiving, stop_type, code, code_kind,
@@ -124,17 +209,11 @@ def _rows(
         stream.version = version = stream.version + 1
         counts = None
         if own and causes is not None:
-            try:
-                occurred_at, tie, counts, cause = causes.settle(draft, stream.row.id, position)
-            except EnvelopeError as error:
-                error.index = index
-                raise
+            occurred_at, tie, counts, cause = causes.settle(draft, stream.row.id, position)
         elif occurred_at is not None and occurred_at > latest:
             late.add(position)
             occurred_at = None
         second = recorded_second if occurred_at is None else occurred_at // SECOND
-        if causes is not None and not own:
-            causes.note(stream.row.id, second * SECOND)
         from_name = servicers[key[0], from_] if from_ else _NOBODY
         to_name = servicers[key[0], to] if to else _NOBODY
         commitment = commit(salts[salt_at : salt_at + 16], body)
@@ -143,8 +222,10 @@ def _rows(
             position, stream.row.id, kind, second, tie, change_type, service_state, from_name[0], to_name[0], errcode,
             menu_click, via, counts, 0, target, as_kind, version, form.FORM, _KIND_VERSION, occurred_at, recorded_at,
             origin, msgtype, ref, fail_type, reject_switch, receiving, stop_type, code, code_kind, manage_privilege,
-            from_at, actor, cause, pulls[index] if pulls is not None else pull, ordinal, commitment,
+            from_at, actor, cause, pull, ordinal, commitment,
         )
+        if causes is not None and not own:
+            causes.note(row, second * SECOND)
         if earlier:
             mine = tuple(row[at] for at in _DECIDING_AT)
             same = any(
@@ -170,22 +251,6 @@ def _earlier_facts(conn: Connection, fresh: Sequence[Fresh], head: int) -> dict[
     """Return the deciding facts of the stored entries whose msgid comes again with other content."""
     places = {place for *_, earlier in fresh for place in earlier if place <= head}
     return {position: _deciding(row) for position, row in rows_at(conn, places).items()}
-
-
-def _expect(conn: Connection, fresh: Sequence[Fresh], expected: Mapping[StreamKey, Expected]) -> None:
-    for key in dict.fromkeys(draft.stream for _, _, draft, _ in fresh):
-        wanted = expected.get(key, "any")
-        if wanted == "any":
-            continue
-        current = _version(conn, key)
-        holds = (current > 0) == (wanted == "exists") if isinstance(wanted, str) else current == wanted
-        if not holds:
-            raise VersionConflictError(stream=key.label(), expected=str(wanted), current=current)
-
-
-def _version(conn: Connection, key: StreamKey) -> int:
-    stream = find_stream(conn, key)
-    return versions(conn, [stream.id])[stream.id] if stream is not None else 0
 
 
 def _after(head: Head, rows: Sequence[EntryRow]) -> Head:

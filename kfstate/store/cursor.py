@@ -1,14 +1,28 @@
 """How far each account was pulled, and by whom: cursors, the epoch that fences a stale puller, and the pulls."""
 
+from collections.abc import Iterable, Sequence
+
 import attrs
 from sqlalchemy import Connection
 
 from kfstate.errors import CursorConflictError
-from kfstate.store.dialect import as_text, bulk_insert, query
+from kfstate.store.dialect import as_text, bulk_insert, bulk_upsert, query
 from kfstate.store.head import lock_head
 from kfstate.store.tables import kf_cursor, kf_pull
 
-__all__ = ["Cursor", "Pull", "advance", "claim", "read_cursor", "read_pull", "record_pull"]
+__all__ = [
+    "Cursor",
+    "Move",
+    "Pull",
+    "advance",
+    "claim",
+    "moved_by",
+    "read_cursor",
+    "read_pull",
+    "record_pull",
+    "record_pulls",
+    "write_cursors",
+]
 
 
 @attrs.frozen
@@ -44,6 +58,18 @@ class Pull:
     software: str = ""
 
 
+@attrs.frozen(kw_only=True)
+class Move:
+    """How a cursor is to move, by whoever claimed its account with ``epoch``."""
+
+    open_kfid: str
+    expected: str
+    new: str
+    epoch: int
+    synced_until: int | None = None
+    corp_id: str = ""
+
+
 def read_cursor(conn: Connection, open_kfid: str, *, corp_id: str = "") -> Cursor | None:
     """Return the cursor of an account, or None where it was never claimed."""
     sql = "SELECT next_cursor, epoch, synced_until FROM kf_cursor WHERE corp_id = ? AND open_kfid = ?"
@@ -61,9 +87,9 @@ def claim(conn: Connection, open_kfid: str, *, corp_id: str = "") -> Cursor:
     if found is None:
         bulk_insert(conn, kf_cursor, [(corp_id, open_kfid, "", 1, None)])
         return Cursor(corp_id, open_kfid, "", 1, None)
-    where = (kf_cursor.c.corp_id == corp_id) & (kf_cursor.c.open_kfid == open_kfid)
-    conn.execute(kf_cursor.update().where(where).values(epoch=found.epoch + 1))
-    return attrs.evolve(found, epoch=found.epoch + 1)
+    claimed = attrs.evolve(found, epoch=found.epoch + 1)
+    write_cursors(conn, [claimed])
+    return claimed
 
 
 def advance(
@@ -82,42 +108,57 @@ def advance(
     :class:`~kfstate.errors.CursorConflictError` where the cursor is elsewhere, or somebody claimed the account since.
     """
     lock_head(conn)
-    held = kf_cursor.c
-    values: dict[str, str | int] = {"next_cursor": new}
-    if synced_until is not None:
-        values["synced_until"] = synced_until
-    where = (
-        (held.corp_id == corp_id)
-        & (held.open_kfid == open_kfid)
-        & (held.next_cursor == expected)
-        & (held.epoch == epoch)
+    move = Move(
+        open_kfid=open_kfid, expected=expected, new=new, epoch=epoch, synced_until=synced_until, corp_id=corp_id
     )
-    moved = conn.execute(kf_cursor.update().where(where).values(values))
-    found = read_cursor(conn, open_kfid, corp_id=corp_id)
-    if moved.rowcount != 1 or found is None:
-        current, current_epoch = (found.cursor, found.epoch) if found else ("", 0)
-        raise CursorConflictError(open_kfid=open_kfid, expected=expected, current=current, epoch=current_epoch)
-    return found
+    moved = moved_by(move, read_cursor(conn, open_kfid, corp_id=corp_id))
+    write_cursors(conn, [moved])
+    return moved
+
+
+def moved_by(move: Move, found: Cursor | None) -> Cursor:
+    """Return a cursor after a move; raises :class:`~kfstate.errors.CursorConflictError`."""
+    if found is None or found.cursor != move.expected or found.epoch != move.epoch:
+        current, epoch = (found.cursor, found.epoch) if found else ("", 0)
+        raise CursorConflictError(open_kfid=move.open_kfid, expected=move.expected, current=current, epoch=epoch)
+    synced_until = found.synced_until if move.synced_until is None else move.synced_until
+    return attrs.evolve(found, cursor=move.new, synced_until=synced_until)
+
+
+def write_cursors(conn: Connection, cursors: Iterable[Cursor]) -> None:
+    """Store cursors; whoever does holds the lock of the head since it read them."""
+    bulk_upsert(conn, kf_cursor, [attrs.astuple(cursor) for cursor in cursors])
 
 
 def record_pull(conn: Connection, pull: Pull) -> int:
     """Store a pull and return its id, which the entries of the page carry."""
     lock_head(conn)
-    id_: int = query(conn, "SELECT COALESCE(MAX(id), 0) + 1 FROM kf_pull")[0][0]
-    row = (
-        id_,
-        pull.corp_id,
-        pull.open_kfid,
-        pull.cursor_before,
-        pull.cursor_after,
-        int(pull.has_more),
-        pull.elements,
-        pull.pulled_at,
-        pull.date_at,
-        pull.software,
-    )
-    bulk_insert(conn, kf_pull, [row])
+    (id_,) = record_pulls(conn, [pull])
     return id_
+
+
+def record_pulls(conn: Connection, pulls: Sequence[Pull]) -> list[int]:
+    """Store pulls and return their ids; whoever does holds the lock of the head."""
+    if not pulls:
+        return []
+    last: int = query(conn, "SELECT COALESCE(MAX(id), 0) FROM kf_pull")[0][0]
+    rows = [
+        (
+            id_,
+            pull.corp_id,
+            pull.open_kfid,
+            pull.cursor_before,
+            pull.cursor_after,
+            int(pull.has_more),
+            pull.elements,
+            pull.pulled_at,
+            pull.date_at,
+            pull.software,
+        )
+        for id_, pull in enumerate(pulls, last + 1)
+    ]
+    bulk_insert(conn, kf_pull, rows)
+    return [row[0] for row in rows]
 
 
 def read_pull(conn: Connection, id_: int) -> Pull | None:

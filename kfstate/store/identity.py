@@ -1,3 +1,4 @@
+# ruff: noqa: S608 (the SQL is put together from constants)
 """Which drafts are new, and which repeat what the log holds already."""
 
 from collections.abc import Sequence
@@ -8,7 +9,10 @@ from kfstate.store.dialect import bulk_insert, query_in
 from kfstate.store.rows import Draft
 from kfstate.store.tables import kf_identity
 
-__all__ = ["Fresh", "Identities", "look_up", "settle", "store"]
+__all__ = ["Fresh", "Identities", "look_up", "repeated", "store"]
+
+_FEW = 64
+"""Up to so many keys one statement for all days is cheaper than one for each."""
 
 Identities = dict[tuple[int, bytes], tuple[tuple[bytes | None, int], ...]]
 """(day, key) → (content digest, position) of every entry under that identity; digest None: erased."""
@@ -23,51 +27,28 @@ Plain tuples here and above: the garbage collector leaves them alone, and there 
 
 def look_up(conn: Connection, drafts: Sequence[Draft]) -> Identities:
     """Return what the log knows under the identities of these drafts."""
-    days: dict[int, list[bytes]] = {}
+    days: dict[int, set[bytes]] = {}
     for draft in drafts:
         if draft.key:
-            days.setdefault(draft.day, []).append(draft.key)
+            days.setdefault(draft.day, set()).add(draft.key)
+    groups = [((day,), keys) for day, keys in days.items()]
+    if sum(len(keys) for _, keys in groups) <= _FEW:
+        groups = [(tuple(days), set().union(*days.values()))] if days else []
     known: Identities = {}
-    for day, keys in days.items():
+    for among, keys in groups:
         sql = (
-            "SELECT entry_key, content, position FROM kf_identity WHERE day = ? AND entry_key IN (??) ORDER BY position"
+            "SELECT day, entry_key, content, position FROM kf_identity"
+            f" WHERE day IN ({', '.join('?' * len(among))}) AND entry_key IN (??) ORDER BY position"
         )
-        for key, content, position in query_in(conn, sql, sorted(set(keys)), day):
+        for day, key, content, position in query_in(conn, sql, sorted(keys), *among):
             identity = (day, bytes(key))
             earlier = known.get(identity, ())
             known[identity] = (*earlier, (None if content is None else bytes(content), position))
     return known
 
 
-def settle(drafts: Sequence[Draft], known: Identities, head: int) -> tuple[list[Fresh], dict[int, int]]:
-    """Return the drafts to store with their positions, and draft index → position of what the others repeat.
-
-    ``known`` takes up the new ones, so that a batch that repeats itself is settled in the same way.
-    """
-    fresh: list[Fresh] = []
-    repeats: dict[int, int] = {}
-    position = head
-    for index, draft in enumerate(drafts):
-        earlier: tuple[int, ...] = ()
-        if draft.key:
-            identity = (draft.day, draft.key)
-            seen = known.get(identity)
-            if seen is None:
-                known[identity] = ((draft.content, position + 1),)
-            else:
-                first = _repeated(draft, seen)
-                if first:
-                    repeats[index] = first
-                    continue
-                earlier = tuple(place for _, place in seen)
-                known[identity] = (*seen, (draft.content, position + 1))
-        position += 1
-        fresh.append((index, position, draft, earlier))
-    return fresh, repeats
-
-
-def _repeated(draft: Draft, seen: tuple[tuple[bytes | None, int], ...]) -> int:
-    """Return the position that the draft repeats, or 0."""
+def repeated(draft: Draft, seen: tuple[tuple[bytes | None, int], ...]) -> int:
+    """Return the position that a draft repeats among the entries of its identity, or 0."""
     if draft.own:
         return seen[0][1]
     for content, place in seen:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import attrs
 from sqlalchemy import Connection
 
 from kfstate.store.canonical import SALT_BYTES, commit
-from kfstate.store.dialect import as_text, bulk_insert, query, query_in
+from kfstate.store.dialect import bulk_insert
 from kfstate.store.tables import kf_name
 
-__all__ = ["CUSTOMER", "SERVICER", "Name", "fold_name", "resolve"]
+__all__ = ["CUSTOMER", "SERVICER", "Name", "Names", "fold_name"]
 
 CUSTOMER = "customer"
 SERVICER = "servicer"
@@ -27,36 +28,35 @@ def fold_name(kind: str, value: str) -> str:
     return value.casefold() if kind == SERVICER else value
 
 
-def resolve(
-    conn: Connection, corp_id: str, kind: str, values: Iterable[str], *, entropy: Callable[[int], bytes]
-) -> dict[str, Name]:
-    """Return value → name, creating the names that are not there. The first spelling of a servicer is kept."""
-    spelled = dict.fromkeys(value for value in values if value)
-    if not spelled:
-        return {}
-    folded = {fold_name(kind, value): value for value in reversed(spelled)}
-    sql = "SELECT id, folded, commitment FROM kf_name WHERE corp_id = ? AND kind = ? AND folded IN (??)"
-    found = {
-        as_text(text): Name(id_, bytes(commitment))
-        for id_, text, commitment in query_in(conn, sql, folded, corp_id, kind)
-    }
-    missing = [text for text in reversed(folded) if text not in found]
-    if missing:
-        found.update(_create(conn, corp_id, kind, [(text, folded[text]) for text in missing], entropy))
-    return {value: found[fold_name(kind, value)] for value in spelled}
+@attrs.define
+class Names:
+    """The names that a batch uses: those that the log knows, and those that it makes."""
 
+    last: int = 0
+    """The greatest id that is taken."""
+    known: dict[tuple[str, str, str], Name] = attrs.Factory(dict)
+    """(corp_id, kind, folded) → name."""
+    _made: list[tuple[int, str, str, bytes, str, str, bytes]] = attrs.Factory(list)
 
-def _create(
-    conn: Connection, corp_id: str, kind: str, names: list[tuple[str, str]], entropy: Callable[[int], bytes]
-) -> dict[str, Name]:
-    last = query(conn, "SELECT COALESCE(MAX(id), 0) FROM kf_name")[0][0]
-    salts = entropy(SALT_BYTES * len(names))
-    created: dict[str, Name] = {}
-    rows = []
-    for number, (text, value) in enumerate(names):
-        salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
-        name = Name(last + number + 1, commit(salt, value.encode()))
-        created[text] = name
-        rows.append((name.id, corp_id, kind, salt, value, text, name.commitment))
-    bulk_insert(conn, kf_name, rows)
-    return created
+    def make(self, corp_id: str, kind: str, values: Iterable[str], entropy: Callable[[int], bytes]) -> None:
+        """Make the names of those ids that are not known; of several spellings the first is kept."""
+        missing: dict[str, str] = {}
+        for value in values:
+            folded = fold_name(kind, value)
+            if value and (corp_id, kind, folded) not in self.known:
+                missing.setdefault(folded, value)
+        salts = entropy(SALT_BYTES * len(missing)) if missing else b""
+        # Sorted: the same batch makes the same ids, whatever order it is in.
+        for at, (value, folded) in enumerate(sorted((value, folded) for folded, value in missing.items())):
+            self.last += 1
+            salt = salts[at * SALT_BYTES : (at + 1) * SALT_BYTES]
+            name = self.known[corp_id, kind, folded] = Name(self.last, commit(salt, value.encode()))
+            self._made.append((name.id, corp_id, kind, salt, value, folded, name.commitment))
+
+    def name(self, corp_id: str, kind: str, value: str) -> Name | None:
+        """Return the name of an id; None of ''."""
+        return self.known[corp_id, kind, fold_name(kind, value)] if value else None
+
+    def write(self, conn: Connection) -> None:
+        """Insert the names that were made."""
+        bulk_insert(conn, kf_name, self._made)

@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 import attrs
 
+from kfstate.errors import EnvelopeError
+
 __all__ = [
     "AHEAD",
     "ENTRY_COLUMNS",
@@ -183,6 +185,8 @@ class Appended:
     late: frozenset[int]
     """Positions whose ``send_time`` lay more than a day ahead: the second of their arrival stands in."""
     stored: Sequence[tuple[int, int, Draft, tuple[int, ...]]]
+    refused: Mapping[int, EnvelopeError] = attrs.field(factory=dict)
+    """Draft index → why an own entry was left out; only where that was asked for."""
 
     @property
     def results(self) -> list[Result]:

@@ -1,17 +1,41 @@
-"""Streams: found or created under the lock, with their versions."""
+# ruff: noqa: S608 (the SQL is put together from constants)
+"""Streams: found under the lock, with their versions and names, in one statement; made where they are new."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import attrs
 from sqlalchemy import Connection
 
 from kfstate.store.canonical import stream_prefix
-from kfstate.store.dialect import bulk_insert, query, query_in
-from kfstate.store.names import CUSTOMER, SERVICER, Name, resolve
+from kfstate.store.dialect import as_text, bulk_insert, query
+from kfstate.store.names import CUSTOMER, SERVICER, Name, Names, fold_name
 from kfstate.store.rows import Draft, Stream, StreamKey
 from kfstate.store.tables import kf_stream
 
-__all__ = ["Open", "open_streams", "versions"]
+__all__ = ["Open", "Servicers", "Streams", "find_streams"]
+
+_MANY = 400
+_VERSION = "(SELECT MAX(e.version) FROM kf_entry e WHERE e.stream = s.id)"
+_LATEST = (
+    "(SELECT MAX(COALESCE(l.occurred_at, l.sort_second * 1000000)) FROM kf_entry l WHERE l.stream = s.id"
+    " AND l.sort_second = (SELECT MAX(n.sort_second) FROM kf_entry n WHERE n.stream = s.id))"
+)
+_NAMED = "SELECT n.kind, n.folded, n.id, n.commitment, s.kind, s.open_kfid, s.id, {version}, {latest} FROM kf_name n "
+_OF_CUSTOMERS = (
+    _NAMED + "LEFT JOIN kf_stream s ON s.corp_id = n.corp_id AND s.kind = 'conversation' AND s.open_kfid = ?"
+    " AND s.customer = n.id AND s.servicer = 0 WHERE n.corp_id = ? AND n.kind = 'customer' AND n.folded IN (??)"
+)
+_OF_SERVICERS = (
+    _NAMED + "LEFT JOIN kf_stream s ON s.corp_id = n.corp_id AND s.kind = 'servicer' AND s.open_kfid = ?"
+    " AND s.customer = 0 AND s.servicer = n.id WHERE n.corp_id = ? AND n.kind = 'servicer' AND n.folded IN (??)"
+)
+# The join gives the column of commitments its type where no other part of the union does.
+_PLAIN = (
+    "SELECT '', '', 0, n.commitment, s.kind, s.open_kfid, s.id, {version}, {latest} FROM kf_stream s"
+    " LEFT JOIN kf_name n ON n.id = 0 WHERE s.corp_id = ? AND s.kind = ? AND s.open_kfid = ?"
+    " AND s.customer = 0 AND s.servicer = 0"
+)
 
 
 @attrs.define
@@ -22,88 +46,168 @@ class Open:
     version: int
     prefix: bytes
     created: bool
+    latest: int = -1
+    """Latest time in it, microseconds; only looked up for batches with own entries."""
 
 
 Servicers = dict[tuple[str, str], Name]
 
 
-def open_streams(
-    conn: Connection, drafts: Iterable[Draft], *, entropy: Callable[[int], bytes]
-) -> tuple[dict[StreamKey, Open], Servicers]:
-    """Return the streams of the drafts, and (corp_id, servicer_userid) → name of every servicer in them.
+def same(key: StreamKey) -> StreamKey:
+    """Return what keys that differ only in the case of a servicer have in common."""
+    return key._replace(servicer_userid=fold_name(SERVICER, key.servicer_userid)) if key.servicer_userid else key
 
-    Keys that differ only in the case of a servicer share one :class:`Open`.
-    """
-    customers: dict[str, set[str]] = {}
-    servicers: dict[str, set[str]] = {}
+
+@attrs.define
+class Streams:
+    """The streams that a batch may touch: those that the log has, and those that the batch makes."""
+
+    names: Names = attrs.Factory(Names)
+    last: int = 0
+    """The greatest id that is taken."""
+    found: dict[StreamKey, Open] = attrs.Factory(dict)
+    _made: list[Stream] = attrs.Factory(list)
+
+    def at(self, key: StreamKey) -> Open | None:
+        """Return a stream, or None where the log does not have it yet."""
+        return self.found.get(same(key))
+
+    def open(
+        self, drafts: Iterable[Draft], entropy: Callable[[int], bytes]
+    ) -> tuple[dict[StreamKey, Open], Servicers]:
+        """Return the streams of drafts, and (corp_id, servicer_userid) → name of every servicer in them.
+
+        Keys that differ only in the case of a servicer share one :class:`Open`.
+        """
+        together = list(dict.fromkeys((draft[0], draft[6], draft[7]) for draft in drafts))
+        for corp_id in dict.fromkeys(key.corp_id for key, _, _ in together):
+            ours = [one for one in together if one[0].corp_id == corp_id]
+            self.names.make(corp_id, CUSTOMER, (key.external_userid for key, _, _ in ours), entropy)
+            named = (userid for key, from_, to in ours for userid in (key.servicer_userid, from_, to))
+            self.names.make(corp_id, SERVICER, named, entropy)
+        opened: dict[StreamKey, Open] = {}
+        servicers: Servicers = {}
+        for key, from_, to in together:
+            if key not in opened:
+                opened[key] = self._open(key)
+            for userid in (from_, to):
+                if userid and (name := self.names.name(key.corp_id, SERVICER, userid)) is not None:
+                    servicers[key.corp_id, userid] = name
+        return opened, servicers
+
+    def _open(self, key: StreamKey) -> Open:
+        plain = same(key)
+        stream = self.found.get(plain)
+        if stream is None:
+            customer = self.names.name(key.corp_id, CUSTOMER, key.external_userid)
+            servicer = self.names.name(key.corp_id, SERVICER, key.servicer_userid)
+            self.last += 1
+            row = _row(self.last, key, customer, servicer)
+            stream = self.found[plain] = Open(row, 0, _prefix(key, customer, servicer), created=True)
+            self._made.append(row)
+        return stream
+
+    def write(self, conn: Connection) -> None:
+        """Insert the streams and names that were made."""
+        self.names.write(conn)
+        bulk_insert(conn, kf_stream, self._made)
+
+
+def _row(id_: int, key: StreamKey, customer: Name | None, servicer: Name | None) -> Stream:
+    return Stream(
+        id_, key.corp_id, key.kind, key.open_kfid, customer.id if customer else 0, servicer.id if servicer else 0
+    )
+
+
+def _prefix(key: StreamKey, customer: Name | None, servicer: Name | None) -> bytes:
+    return stream_prefix(
+        key.corp_id,
+        key.kind,
+        key.open_kfid,
+        customer.commitment if customer else None,
+        servicer.commitment if servicer else None,
+    )
+
+
+def find_streams(conn: Connection, drafts: Iterable[Draft], *, latest: bool) -> Streams:
+    """Return what the log has of the streams and names of these drafts; ``latest`` with the times in them."""
+    streams = Streams()
     keys: dict[StreamKey, None] = {}
-    serving_at: dict[tuple[str, str, str], None] = {}
-    for draft in drafts:
-        keys[draft[0]] = None
-        serving_at[draft[0][0], draft[6], draft[7]] = None
-    for corp_id, from_, to in serving_at:
-        servicers.setdefault(corp_id, set()).update((from_, to))
+    servicers: dict[tuple[str, str, str], None] = {}
+    for key, from_, to in dict.fromkeys((draft[0], draft[6], draft[7]) for draft in drafts):
+        keys[same(key)] = None
+        for userid in (from_, to):
+            if userid:
+                servicers[key[0], SERVICER, fold_name(SERVICER, userid)] = None
+    wanted: dict[tuple[str, str, str], list[str]] = {}
+    people: dict[tuple[str, str, str], None] = {}
     for key in keys:
-        customers.setdefault(key.corp_id, set()).add(key.external_userid)
-        servicers.setdefault(key.corp_id, set()).add(key.servicer_userid)
-    # Sorted: the same batch makes the same ids, whatever the order of a set.
-    named: dict[tuple[str, str], Name] = {}
-    serving: Servicers = {}
-    for corp_id, values in customers.items():
-        for value, name in resolve(conn, corp_id, CUSTOMER, sorted(values), entropy=entropy).items():
-            named[corp_id, value] = name
-    for corp_id, values in servicers.items():
-        for value, name in resolve(conn, corp_id, SERVICER, sorted(values), entropy=entropy).items():
-            serving[corp_id, value] = name
-    return _open(conn, list(keys), named, serving), serving
+        kind = CUSTOMER if key.external_userid else SERVICER if key.servicer_userid else key.kind
+        person = key.external_userid or key.servicer_userid
+        wanted.setdefault((key.corp_id, kind, key.open_kfid), []).append(person)
+        if person:
+            people[key.corp_id, kind, person] = None
+    for corp_id, kind, folded in servicers.keys() - people.keys():
+        wanted.setdefault((corp_id, kind, ""), []).append(folded)
+    for corp_id in dict.fromkeys(corp for corp, _, _ in wanted):
+        for row in _look_up(conn, corp_id, wanted, latest=latest):
+            _take(streams, corp_id, row)
+    if not (people.keys() | servicers.keys() <= streams.names.known.keys() and keys.keys() <= streams.found.keys()):
+        sql = "SELECT (SELECT COALESCE(MAX(id), 0) FROM kf_name), (SELECT COALESCE(MAX(id), 0) FROM kf_stream)"
+        streams.names.last, streams.last = query(conn, sql)[0]
+    return streams
 
 
-def _open(conn: Connection, keys: list[StreamKey], named: Servicers, serving: Servicers) -> dict[StreamKey, Open]:
-    wanted = {key: _tuple(key, named, serving) for key in keys}
-    groups: dict[tuple[str, str, str, int], set[int]] = {}
-    for corp_id, kind, open_kfid, customer, servicer in wanted.values():
-        groups.setdefault((corp_id, kind, open_kfid, servicer), set()).add(customer)
-    found: dict[tuple[str, str, str, int, int], Stream] = {}
-    sql = (
-        "SELECT id, customer FROM kf_stream"
-        " WHERE corp_id = ? AND kind = ? AND open_kfid = ? AND servicer = ? AND customer IN (??)"
-    )
-    for (corp_id, kind, open_kfid, servicer), customers in groups.items():
-        for id_, customer in query_in(conn, sql, sorted(customers), corp_id, kind, open_kfid, servicer):
-            plain = (corp_id, kind, open_kfid, customer, servicer)
-            found[plain] = Stream(id_, *plain)
-    missing = [plain for plain in dict.fromkeys(wanted.values()) if plain not in found]
-    if missing:
-        last = query(conn, "SELECT COALESCE(MAX(id), 0) FROM kf_stream")[0][0]
-        rows = [Stream(last + number, *plain) for number, plain in enumerate(missing, 1)]
-        bulk_insert(conn, kf_stream, rows)
-        found.update(zip(missing, rows, strict=True))
-    new = set(missing)
-    current = versions(conn, [row.id for plain, row in found.items() if plain not in new])
-    opened: dict[tuple[str, str, str, int, int], Open] = {}
-    for key, plain in wanted.items():
-        if plain not in opened:
-            row = found[plain]
-            opened[plain] = Open(row, current.get(row.id, 0), _prefix(key, named, serving), plain in new)
-    return {key: opened[plain] for key, plain in wanted.items()}
+def _look_up(
+    conn: Connection, corp_id: str, wanted: dict[tuple[str, str, str], list[str]], *, latest: bool
+) -> Iterator[tuple[Any, ...]]:
+    parts: list[str] = []
+    values: list[Any] = []
+    for (corp, kind, open_kfid), people in wanted.items():
+        if corp != corp_id:
+            continue
+        for start in range(0, len(people), _MANY):
+            chunk = people[start : start + _MANY]
+            if kind in (CUSTOMER, SERVICER):
+                chunk += chunk[-1:] * (_rounded(len(chunk)) - len(chunk))
+                sql = _OF_CUSTOMERS if kind == CUSTOMER else _OF_SERVICERS
+                parts.append(sql.replace("(??)", f"({', '.join('?' * len(chunk))})"))
+                values += (open_kfid, corp_id, *chunk)
+            else:
+                parts.append(_PLAIN)
+                values += (corp_id, kind, open_kfid)
+            if len(values) >= _MANY or len(parts) >= _MANY // 8:
+                yield from _union(conn, parts, values, latest=latest)
+                parts, values = [], []
+    yield from _union(conn, parts, values, latest=latest)
 
 
-def _tuple(key: StreamKey, named: Servicers, serving: Servicers) -> tuple[str, str, str, int, int]:
-    customer = named[key.corp_id, key.external_userid].id if key.external_userid else 0
-    servicer = serving[key.corp_id, key.servicer_userid].id if key.servicer_userid else 0
-    return key.corp_id, key.kind, key.open_kfid, customer, servicer
+def _rounded(count: int) -> int:
+    """Return the next power of two: lists of few lengths are statements of few kinds, which databases remember."""
+    return 1 << (count - 1).bit_length()
 
 
-def _prefix(key: StreamKey, named: Servicers, serving: Servicers) -> bytes:
-    customer = named[key.corp_id, key.external_userid].commitment if key.external_userid else None
-    servicer = serving[key.corp_id, key.servicer_userid].commitment if key.servicer_userid else None
-    return stream_prefix(key.corp_id, key.kind, key.open_kfid, customer, servicer)
+def _union(conn: Connection, parts: list[str], values: list[Any], *, latest: bool) -> list[tuple[Any, ...]]:
+    if not parts:
+        return []
+    sql = " UNION ALL ".join(parts)
+    sql = sql.replace("{version}", _VERSION).replace("{latest}", _LATEST if latest else "s.id * 0")
+    return query(conn, sql, tuple(values))
 
 
-def versions(conn: Connection, ids: Iterable[int]) -> dict[int, int]:
-    """Return stream id → last version, by one index seek per stream."""
-    sql = (
-        "SELECT id, (SELECT MAX(version) FROM kf_entry WHERE kf_entry.stream = kf_stream.id)"
-        " FROM kf_stream WHERE id IN (??)"
-    )
-    return {id_: version or 0 for id_, version in query_in(conn, sql, sorted(ids))}
+def _take(streams: Streams, corp_id: str, row: tuple[Any, ...]) -> None:
+    kind, folded, name_id, commitment, stream_kind, open_kfid, stream_id, version, latest = row
+    kind, folded = as_text(kind), as_text(folded)
+    name = None
+    if kind:
+        name = Name(name_id, bytes(commitment))
+        streams.names.known[corp_id, kind, folded] = name
+    if stream_id is None:
+        return
+    stream_kind, open_kfid = as_text(stream_kind), as_text(open_kfid)
+    customer, servicer = (folded, "") if kind == CUSTOMER else ("", folded)
+    key = StreamKey(corp_id, stream_kind, open_kfid, customer, servicer)
+    if key not in streams.found:
+        named = (name, None) if kind == CUSTOMER else (None, name)
+        at = -1 if latest is None else latest
+        streams.found[key] = Open(_row(stream_id, key, *named), version or 0, _prefix(key, *named), created=False, latest=at)

@@ -73,10 +73,10 @@ def test_empty_page_moves_the_cursor(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (cursors, "record_pull"), (append, "lock_head"), (append, "open_streams"), (append, "bulk_insert"),
+        (cursors, "record_pulls"), (append, "look_back"), (append, "find_streams"), (append, "bulk_insert"),
         (identity, "store"), (projector.Projector, "commit"), (projector.Projector, "_fold"),
         (side.SideTables, "flush"), (conversations, "write"), (projector, "bulk_insert"),
-        (live, "_store"), (live, "bulk_upsert"), (cursors, "advance"),
+        (live, "_store"), (live, "bulk_upsert"), (cursors, "write_cursors"),
     ],
     ids=lambda part: part if isinstance(part, str) else part.__name__.rpartition(".")[2],
 )  # fmt: skip
