@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kfstate.errors import ConnectionLostError, DriverError, LockTimeoutError, StoreError, UndoneError
@@ -133,11 +133,7 @@ def failed(conn: Connection, error: BaseException, *, waited: float | None = Non
         return error
     if not isinstance(original, dbapi.Error):
         return error
-    lost = not conn.invalidated and conn.dialect.is_disconnect(
-        original,
-        conn.connection.dbapi_connection,
-        None,  # type: ignore[arg-type]
-    )
+    lost = not conn.invalidated and conn.dialect.is_disconnect(original, conn.connection.dbapi_connection, None)
     ours = _ours(conn, original, lost=lost, waited=waited)
     if isinstance(ours, ConnectionLostError):
         _give_up(conn, error)

@@ -92,7 +92,8 @@ def lock_in(conn: Connection) -> None:
     """Lock the head of the log in a transaction that somebody else began, or refuse it."""
     # The variable's name is tx_isolation in MariaDB 10, transaction_isolation in MySQL 8 and MariaDB 11.
     names = "'autocommit', 'tx_isolation', 'transaction_isolation'"
-    found = {name: value for name, value in conn.exec_driver_sql(f"SHOW VARIABLES WHERE Variable_name IN ({names})")}
+    rows = conn.exec_driver_sql(f"SHOW VARIABLES WHERE Variable_name IN ({names})")
+    found: dict[str, str] = {row[0]: row[1] for row in rows}
     if found.pop("autocommit") == "ON":
         raise TransactionError(found="AUTOCOMMIT", needed="a transaction, with autocommit = 0")
     level = next(iter(found.values())).replace("-", " ")

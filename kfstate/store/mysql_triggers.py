@@ -1,3 +1,4 @@
+# ruff: noqa: S608 (the SQL is put together from constants)
 """The triggers of the log on MySQL and MariaDB, and whether they stand in this wording.
 
 What these databases fire no trigger for (TRUNCATE, DROP, ALTER) only privileges can refuse: docs/how-to/grants.md.

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 (the SQL is put together from constants)
 """PostgreSQL through psycopg 3, which serves asyncio, too."""
 
 import select

@@ -1,8 +1,8 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """Many rows at once into PostgreSQL: COPY, and where rows may exist already arrays that the server unnests.
 
-Measured with the columns of ``kf_entry`` per row: COPY 4 µs, arrays 13 µs, one INSERT with many VALUES 105 µs. Both have
-one text for any number of rows, so that the driver prepares it once.
+Measured with the columns of ``kf_entry``, per row: COPY 4 µs, arrays 13 µs, one INSERT with many VALUES 105 µs. Both
+have one text for any number of rows, so that the driver prepares it once.
 """
 
 from collections.abc import Callable, Iterable, Sequence

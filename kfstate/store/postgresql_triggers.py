@@ -1,3 +1,4 @@
+# ruff: noqa: S608 (the SQL is put together from constants)
 """The triggers of the log on PostgreSQL, each ENABLE ALWAYS, and whether they stand in this wording."""
 
 from sqlalchemy import Connection
@@ -23,7 +24,7 @@ FUNCTIONS = {
         "SELECT COUNT(*), MIN(position), MAX(position) INTO added, lowest, highest FROM added_rows; "
         "IF added > 0 AND (highest - lowest + 1 <> added OR lowest <> COALESCE("
         "(SELECT MAX(position) FROM kf_entry WHERE position < lowest), "
-        f"(SELECT MAX(position) FROM kf_archive_mark), 0) + 1) THEN "
+        "(SELECT MAX(position) FROM kf_archive_mark), 0) + 1) THEN "
         "RAISE EXCEPTION 'kf_entry: the next position is the last one plus 1' USING ERRCODE = '23514'; END IF; "
         "RETURN NULL; END"
     ),
@@ -81,7 +82,8 @@ _EVENTS = {_INSERT: "INSERT", _DELETE: "DELETE", _UPDATE: "UPDATE", _TRUNCATE: "
 def ddl() -> list[str]:
     """Return the statements that make functions and triggers."""
     made = [
-        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $${body}$$"
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT "
+        f"AS $${body}$$"
         for name, body in FUNCTIONS.items()
     ]
     for name, (table, kind, function, argument) in TRIGGERS.items():
@@ -90,10 +92,9 @@ def ddl() -> list[str]:
         rows = "ROW" if kind & _ROW else "STATEMENT"
         referencing = "" if function != "kf_entry_follows" else " REFERENCING NEW TABLE AS added_rows"
         given = f"'{argument}'" if argument else ""
-        made += [
-            f"CREATE TRIGGER {name} {when} {event} ON {table}{referencing} FOR EACH {rows} EXECUTE FUNCTION {function}({given})",
-            f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}",
-        ]
+        run = f"FOR EACH {rows} EXECUTE FUNCTION {function}({given})"
+        made.append(f"CREATE TRIGGER {name} {when} {event} ON {table}{referencing} {run}")
+        made.append(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
     return made
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, text
 from kfstate.errors import DriverError, SchemaError
 from kfstate.store import dialect, schema
 from kfstate.store.head import read_head
-from kfstate.store.tables import metadata
 from kfstate.store.sqlite_triggers import SQLITE
+from kfstate.store.tables import metadata
 
 NOW = 1_760_000_000_000_000
 
