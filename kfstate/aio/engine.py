@@ -1,17 +1,24 @@
 """AsyncEngine: every method of Engine, to be awaited. No logic of its own."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from uuid import uuid4
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
 
 from kfstate import intake
 from kfstate.aio.greenlets import AsyncTasks, inside
 from kfstate.clock import Clock
 from kfstate.engine import Engine, Recorded
+from kfstate.errors import DriverError, TransactionError
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict
 from kfstate.projections import live
@@ -27,30 +34,38 @@ from kfstate.queries.views import (
 )
 from kfstate.service_state import KfServiceState
 from kfstate.store import verify
+from kfstate.store.cursor import Cursor
 from kfstate.store.database import Database
 from kfstate.store.envelope import OwnEntry
 from kfstate.store.rows import Expected
+
+if TYPE_CHECKING:  # needs an extra
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["AsyncEngine"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_NEEDS = "AsyncEngine needs {}: pip install 'kfstate[async]'"
-
 
 class _Inside(Engine):
     """An engine that lives in greenlets: it connects through asyncio's drivers, and waits by awaiting."""
 
-    def __init__(self, tasks: AsyncTasks, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, tasks: AsyncTasks, url: str, **kwargs: Any) -> None:
         self._concurrency = tasks
-        super().__init__(*args, **kwargs)
+        self._memory, url = _kept(url)
+        try:
+            super().__init__(url, **kwargs)
+        except BaseException:
+            self._memory.close()
+            raise
 
     def _connected(self, url: str, lock_timeout: float) -> Database:
-        try:
-            return Database(url.replace("sqlite:", "sqlite+aiosqlite:", 1), lock_timeout=lock_timeout)
-        except ModuleNotFoundError as error:
-            raise ImportError(_NEEDS.format(error.name), name=error.name) from error
+        return Database(url, lock_timeout=lock_timeout, asynchronous=True)
+
+    def close(self) -> None:
+        super().close()
+        self._memory.close()
 
 
 class AsyncEngine:
@@ -102,8 +117,8 @@ class AsyncEngine:
 
     async def close(self) -> None:
         """As :meth:`kfstate.Engine.close`; it can be opened again."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
+        if self._engine is not None:
+            engine, self._engine = self._opened(), None
             await inside(engine.close)
             await self._tasks.close()
 
@@ -116,13 +131,30 @@ class AsyncEngine:
         account: str = "",
         cursor: CursorMove | None = None,
         progress: intake.Progress | None = None,
+        connection: "AsyncConnection | None" = None,
     ) -> Report:
         """As :meth:`kfstate.Engine.ingest`."""
-        return await self._run(Engine.ingest, source, account=account, cursor=cursor, progress=progress)
+        return await self._run(
+            Engine.ingest, source, account=account, cursor=cursor, progress=progress, connection=_sync(connection)
+        )
 
-    async def record(self, entry: OwnEntry | Mapping[str, Any], *, expected: Expected = "any") -> Recorded:
+    async def record(
+        self,
+        entry: OwnEntry | Mapping[str, Any],
+        *,
+        expected: Expected = "any",
+        connection: "AsyncConnection | None" = None,
+    ) -> Recorded:
         """As :meth:`kfstate.Engine.record`."""
-        return await self._run(Engine.record, entry, expected=expected)
+        return await self._run(Engine.record, entry, expected=expected, connection=_sync(connection))
+
+    async def claim(self, open_kfid: str) -> Cursor:
+        """As :meth:`kfstate.Engine.claim`."""
+        return await self._run(Engine.claim, open_kfid)
+
+    async def cursor(self, open_kfid: str) -> Cursor | None:
+        """As :meth:`kfstate.Engine.cursor`."""
+        return await self._run(Engine.cursor, open_kfid)
 
     async def tick(self, now: int | None = None) -> int:
         """As :meth:`kfstate.Engine.tick`."""
@@ -257,6 +289,14 @@ class AsyncEngine:
             await inside(_closed, items)
 
 
+def _sync(connection: "AsyncConnection | None") -> Connection | None:
+    if connection is None:
+        return None
+    if connection.sync_connection is None:
+        raise TransactionError(found="a connection that was not started", needed="an open transaction")
+    return connection.sync_connection
+
+
 def _page(items: Iterator[T]) -> list[T]:
     return list(islice(items, PAGE))
 
@@ -267,6 +307,17 @@ def _closed(items: Iterator[T]) -> None:
         close()
 
 
+def _kept(url: str) -> tuple[ExitStack, str]:
+    """Return what keeps a database in memory, which would be gone with a connection that is cancelled, and its URL."""
+    kept, found = ExitStack(), make_url(url)
+    if found.get_backend_name() == "sqlite" and found.database in {None, "", ":memory:"}:
+        name = f"file:kfstate-{uuid4().hex}"
+        kept.enter_context(closing(sqlite3.connect(f"{name}?mode=memory&cache=shared", uri=True)))
+        found = found.set(database=name, query={"mode": "memory", "cache": "shared", "uri": "true"})
+        return kept, found.render_as_string()
+    return kept, url
+
+
 def _ask_for_greenlets() -> None:
     if find_spec("greenlet") is None:
-        raise ImportError(_NEEDS.format("greenlet"), name="greenlet")
+        raise DriverError(found="no greenlet", needed="greenlet", remedy="pip install 'kfstate[async]'")

@@ -34,15 +34,26 @@ async def inside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
 
     It runs as a task of its own. When the caller is cancelled, the code meets that once, at what it waits for, and is
     then let alone until it has rolled back and given back its connection, however often the caller is cancelled again.
+    What it sets of the context, its caller has.
     """
-    task = asyncio.create_task(_sqlalchemy.greenlet_spawn(partial(function, *args, **kwargs)))
+    context = contextvars.copy_context()
+    work = _sqlalchemy.greenlet_spawn(partial(function, *args, **kwargs))
+    task = asyncio.get_running_loop().create_task(work, context=context)
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
         task.cancel()
         await _ended(task)
         raise
+    finally:
+        _take_over(context)
     return task.result()
+
+
+def _take_over(context: contextvars.Context) -> None:
+    for variable, value in context.items():
+        if variable.get(context) is not value:
+            variable.set(value)
 
 
 async def _ended(task: "asyncio.Task[Any]") -> None:

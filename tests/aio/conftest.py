@@ -8,7 +8,14 @@ from kfstate import Engine
 from kfstate.testing import FrozenClock
 from tests.engine.worlds import NOW
 
-__all__: list[str] = []
+__all__ = ["driven"]
+
+
+def driven(url: str) -> str:
+    """Return the URL with the asyncio driver that SQLAlchemy is to use: what an embedder writes."""
+    name, colon, rest = url.partition(":")
+    drivers = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
+    return f"{name.split('+')[0]}+{drivers[name.split('+')[0]]}{colon}{rest}"
 
 
 @pytest.fixture
