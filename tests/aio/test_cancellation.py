@@ -1,0 +1,184 @@
+"""Cancelled calls: nothing half done, no connection lost, and the engine goes on."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import aiosqlite
+import pytest
+
+from kfstate import AsyncEngine, Engine
+from kfstate.store.dialect import query
+from kfstate.testing import FrozenClock, customer_message, own_entry, page, session_status_change
+from tests.engine.worlds import NOW
+
+__all__: list[str] = []
+
+KF = "wkA"
+
+
+class Statements:
+    """Counts what is sent to the database, and cancels a task at the one that was chosen."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.chosen = 0
+        self.again = False
+        self.victim: asyncio.Task[Any] | None = None
+
+    def next(self) -> None:
+        """Count one more."""
+        self.seen += 1
+        if self.victim is not None and (self.seen == self.chosen or (self.again and self.seen > self.chosen > 0)):
+            self.victim.cancel()
+
+    async def cancel(self, chosen: int, work: Awaitable[Any]) -> bool:
+        """Cancel ``work`` at its n-th statement; tell whether it got so far."""
+
+        async def run() -> None:
+            await work
+
+        self.victim, self.seen, self.chosen = asyncio.create_task(run()), 0, chosen
+        with suppress(asyncio.CancelledError):
+            await self.victim
+        reached, self.victim = self.seen >= chosen, None
+        return reached
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
+    """What goes to SQLite, one after the other."""
+    found = Statements()
+    execute = aiosqlite.Connection._execute
+
+    async def counted(self: aiosqlite.Connection, *args: Any, **kwargs: Any) -> Any:
+        found.next()
+        return await execute(self, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    return found
+
+
+async def settled(engine: AsyncEngine) -> None:
+    """Wait until every connection is back in the pool, but for those that are kept for questions."""
+    database = engine._opened()._database
+    pool: Any = database.engine.pool
+    async with asyncio.timeout(20):
+        while pool.checkedout() > len(database.read._idle):  # noqa: ASYNC110 (the pool tells nobody)
+            await asyncio.sleep(0.001)
+
+
+def whole(url: str, clock: FrozenClock) -> int:
+    """Check everything that must hold of a log, with an engine that waits for nobody; return its last position."""
+    with Engine(url, clock=clock) as engine:
+        with engine._reading() as conn:
+            positions = [position for (position,) in query(conn, "SELECT position FROM kf_entry ORDER BY position")]
+        assert list(range(1, len(positions) + 1)) == positions
+        assert engine.verify().damage is None
+        assert 0 == engine.check().different
+        return len(positions)
+
+
+def story(user: str) -> dict[str, Any]:
+    """A page with a few entries."""
+    return page([
+        customer_message(KF, user, NOW),
+        session_status_change(1, KF, user, NOW + 5, new="a"),
+        customer_message(KF, user, NOW + 9),
+    ])  # fmt: skip
+
+
+CALLS: dict[str, Callable[[AsyncEngine, int], Awaitable[Any]]] = {
+    "ingest": lambda engine, n: engine.ingest(story(f"wm{n}")),
+    "record": lambda engine, n: engine.record(
+        own_entry("state_reading", KF, f"wm{n}", NOW, actor="t", service_state=1, key=f"k{n}")
+    ),
+    "state": lambda engine, _: engine.state(KF, "wm"),
+    "history": lambda engine, _: engine.history(KF, "wm"),
+    "check": lambda engine, _: engine.check(),
+    "rebuild": lambda engine, _: engine.rebuild(),
+    "tick": lambda engine, _: engine.tick(),
+}
+
+
+STEPS = {"rebuild": 17, "check": 17}
+"""What takes many statements is cancelled at some of them."""
+
+
+@pytest.mark.parametrize("again", ["once", "again and again"])
+@pytest.mark.parametrize("name", CALLS)
+def test_cancelled_at_every_statement(
+    name: str, again: str, url: str, clock: FrozenClock, statements: Statements
+) -> None:
+    """Whatever statement a call is cancelled at: all of it is there or nothing, no connection lost, the next works."""
+    statements.again = again == "again and again"
+
+    async def told() -> int:
+        cancelled = 0
+        async with AsyncEngine(url, clock=clock) as engine:
+            await engine.ingest(story("wm"))
+            clock.advance(3 * 86400 if name == "tick" else 0)
+            for chosen in range(1, 2000, STEPS.get(name, 1)):
+                before = await engine.position()
+                if not await statements.cancel(chosen, CALLS[name](engine, chosen)):
+                    break
+                cancelled += 1
+                await settled(engine)
+                assert await engine.position() - before in {0, 3 if name == "ingest" else 1}
+            assert 3 == (await engine.ingest(story("last"))).appended
+        return cancelled
+
+    assert asyncio.run(told()) > 3
+    whole(url, clock)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cancelled_at_random(seed: int, url: str, clock: FrozenClock) -> None:
+    """Of many calls at once, some are cancelled, at any time: what was told to be stored is stored, once."""
+    chance = random.Random(seed)
+    stored: list[int] = []
+
+    async def one(engine: AsyncEngine, number: int) -> None:
+        kind = chance.choice(["record", "ingest", "state"])
+        result = await CALLS[kind](engine, number)
+        if kind == "record":
+            stored.append(result.position)
+
+    async def cancelled(engine: AsyncEngine, number: int) -> None:
+        task = asyncio.create_task(one(engine, number))
+        await asyncio.sleep(chance.random() * 0.05)
+        if chance.random() < 0.5:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def told() -> None:
+        async with AsyncEngine(url, clock=clock) as engine:
+            await engine.ingest(story("wm"))
+            await asyncio.gather(*(cancelled(engine, number) for number in range(60)))
+            await settled(engine)
+            await engine.ingest(story("last"))
+
+    asyncio.run(told())
+    assert whole(url, clock) >= len(stored) + 7
+    assert len(set(stored)) == len(stored)
+
+
+@pytest.mark.parametrize("name", ["ingest", "state"])
+def test_memory_outlives_cancelling(name: str, clock: FrozenClock, statements: Statements) -> None:
+    """A database in memory is still there after a call on its one connection was cancelled, wherever."""
+
+    async def told() -> None:
+        async with AsyncEngine("sqlite://", clock=clock) as engine:
+            await engine.ingest(story("wm"))
+            for chosen in range(1, 1000):
+                before = await engine.position()
+                if not await statements.cancel(chosen, CALLS[name](engine, chosen)):
+                    break
+                await settled(engine)
+                assert await engine.position() - before in {0, 3}
+            assert (await engine.verify()).damage is None
+
+    asyncio.run(told())
