@@ -17,7 +17,7 @@ from tests.adversarial.processes import Say
 from tests.adversarial.writers import KF, message
 from tests.servers.databases import NOW
 
-__all__ = ["HANDLED", "STORIES", "append", "follow", "handling", "rebuild", "tell"]
+__all__ = ["HANDLED", "STORIES", "append", "handling", "tell"]
 
 HANDLED = Table("handled", MetaData(), Column("position", Integer), Column("by_whom", String(20)))
 """What a handler of ours writes: no key, so that a second time would be seen."""
@@ -63,18 +63,21 @@ def follow(engine: Engine, say: Say, number: int) -> None:
     say(engine.subscriptions()[0].position)
 
 
-def rebuild(engine: Engine, say: Say, _number: int) -> None:
-    """The projections are built beside, switched to, and back."""
-    projections = engine.projections
-    projections.build()
+def build(engine: Engine, say: Say, _number: int) -> None:
+    """The projections are built anew beside the live ones."""
+    engine.projections.build()
     say("built")
-    projections.switch()
+
+
+def switch(engine: Engine, say: Say, _number: int) -> None:
+    """A build that is ready becomes live, and then again the one that was."""
+    engine.projections.switch()
     say("switched")
-    projections.back()
+    engine.projections.back()
     say("back")
 
 
-STORIES: Mapping[str, Story] = {"append": append, "follow": follow, "rebuild": rebuild}
+STORIES: Mapping[str, Story] = {"append": append, "build": build, "follow": follow, "switch": switch}
 
 
 def tell(say: Say, url: str, story: str, number: int, at: int | None) -> None:

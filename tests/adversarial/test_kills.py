@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -26,9 +27,9 @@ ACKNOWLEDGED = {"page": 2, "own": 3, "late": 4}
 """How many entries of the first conversation are there once this was said."""
 
 
-def killed(url: str, story: str) -> Iterator[tuple[int, Child]]:
+def killed(url: str, story: str, step: int = 1) -> Iterator[tuple[int, Child]]:
     """Tell a story to a database again and again, killed one statement later each time, until it comes to its end."""
-    for number in itertools.count(1):
+    for number in itertools.count(1, step):
         with beside(tell, url, story, number, number) as child:
             code = child.end()
             yield number, child
@@ -91,16 +92,27 @@ def test_build_and_switch(url: str) -> None:
         for number in range(5):
             append(engine, lambda _: None, number)
         expected = told(engine)
-        kills = 0
-        for kills, _child in killed(url, "rebuild"):  # noqa: B007 (used below)
+        for at, _child in killed(url, "build", step=9):
+            assert at > 0
+            assert expected == told(engine)
+        assert {"live": 1, "ready": 1} == statuses(engine) | {"ready": 1}  # killed at its very end, it is built twice
+        for at, child in killed(url, "switch"):
             assert expected == told(engine)
             assert 0 == engine.behind()
-        assert kills > 30
+            (live,) = (build.version for build in engine.projections.list("shipped") if build.status == "live")
+            assert live == 1 or at > 5
+            assert "back" not in child.said or live == 1
+            if live > 1:
+                engine.projections.back()
         append(engine, lambda _: None, 99)
         for build in engine.projections.list("shipped"):
-            if build.status in {"ready", "kept"}:
-                assert 0 == engine.projections.diff(version=build.version).different
+            assert build.status == "live" or 0 == engine.projections.diff(version=build.version).different
         assert (None, 0) == (engine.verify().damage, engine.check().different)
+
+
+def statuses(engine: Engine) -> dict[str, int]:
+    """Return how many builds of the shipped projections have which status."""
+    return dict(Counter(build.status for build in engine.projections.list("shipped")))
 
 
 def told(engine: Engine) -> object:
