@@ -19,10 +19,10 @@
         ├── TransactionError        the caller's transaction cannot take an append
         ├── UndoneError             the server undid the transaction to let another one go on
         ├── ConnectionLostError     the server closed the connection, or cannot be reached any more
-        ├── ClosedError             the engine was closed
         ├── DriverError             no driver for this database is installed, or it is none of ours
         ├── OutcomeUnknownError     the database went away while it committed
         ├── ClosedError             the engine was closed
+        ├── StorageFullError        the database has no room
         ├── SchemaError             the database is older, newer, or not whole
         ├── CheckpointError         the log is not the one that was read up to there
         ├── LeaseLostError          another runner has taken over
@@ -36,8 +36,9 @@ import attrs
 
 __all__ = [
     "ArgumentError",
-    "ClosedError",
     "CheckpointError",
+    "ClosedError",
+    "ConnectionLostError",
     "CorruptLogError",
     "CursorConflictError",
     "DriverError",
@@ -46,9 +47,11 @@ __all__ = [
     "LeaseLostError",
     "LockTimeoutError",
     "MachineError",
+    "OutcomeUnknownError",
     "PoisonEntryError",
     "ProjectionError",
     "SchemaError",
+    "StorageFullError",
     "StoreError",
     "StrictOutcomeError",
     "TransactionError",
@@ -230,8 +233,11 @@ class ConnectionLostError(StoreError):
     reason: str
 
 
-class ClosedError(StoreError):
-    """The engine was closed."""
+@attrs.define(slots=False, str=False, eq=False)
+class StorageFullError(StoreError):
+    """The database has no room left: its disk is full, or its quota. Nothing of the transaction is stored."""
+
+    reason: str
 
 
 @attrs.define(slots=False, str=False, eq=False)

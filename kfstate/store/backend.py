@@ -16,8 +16,9 @@ LOCK_TIMEOUT = "kfstate_lock_timeout"
 """Execution option: how many seconds a transaction waits for another one."""
 DEFAULT_LOCK_TIMEOUT = 10.0
 
-Trouble = Literal["locked", "undone", "lost"]
-"""What an error of a driver means: a lock timed out; the server undid the transaction; the connection is gone."""
+Trouble = Literal["locked", "undone", "lost", "full"]
+"""What an error of a driver means: a lock timed out; the server undid the transaction; the connection is gone; there is
+no room."""
 
 
 class Backend(Protocol):

@@ -9,7 +9,14 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from kfstate.errors import ConnectionLostError, DriverError, LockTimeoutError, StoreError, UndoneError
+from kfstate.errors import (
+    ConnectionLostError,
+    DriverError,
+    LockTimeoutError,
+    StorageFullError,
+    StoreError,
+    UndoneError,
+)
 from kfstate.store import mysql, postgresql, sqlite
 from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, WRITE, Backend
 
@@ -151,6 +158,8 @@ def _ours(conn: Connection, error: BaseException, *, lost: bool, waited: float |
         return ConnectionLostError(reason=_said(error))
     if meaning == "undone":
         return UndoneError(reason=_said(error))
+    if meaning == "full":
+        return StorageFullError(reason=_said(error))
     if meaning == "locked":
         seconds = conn.get_execution_options().get(LOCK_TIMEOUT, DEFAULT_LOCK_TIMEOUT)
         return LockTimeoutError(waited=seconds if waited is None else waited, blocker=_blocker(conn, backend))

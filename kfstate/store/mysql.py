@@ -41,6 +41,7 @@ SNAPSHOT: Mapping[str, Any] = {}
 _LOCK = "SELECT log_id FROM kf_log_head FOR UPDATE"
 _LOCKED = frozenset({1205, 3024, 3572})
 _UNDONE = frozenset({1213})
+_FULL = frozenset({1021, 1114})
 _LOST = frozenset({1053, 1927, 2006, 2013, 2014, 2055, 3169, 4031})
 # Whoever has rows locked and waits for nobody, in this database; the one that began first.
 _HOLDER = (
@@ -109,6 +110,8 @@ def trouble(error: BaseException) -> Trouble | None:
         return "locked"
     if code in _UNDONE:
         return "undone"
+    if code in _FULL:
+        return "full"
     return "lost" if code in _LOST else None
 
 

@@ -39,6 +39,7 @@ _LOCK = "SELECT log_id FROM kf_log_head FOR UPDATE"
 _LOCKED = frozenset({"55P03"})
 _UNDONE = frozenset({"40001", "40P01"})
 _LOST = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
+_FULL = frozenset({"53100"})
 _ASK = (
     "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only'), "
     "current_setting('lock_timeout')"
@@ -116,6 +117,8 @@ def trouble(error: BaseException) -> Trouble | None:
         return "locked"
     if state in _UNDONE:
         return "undone"
+    if state in _FULL:
+        return "full"
     return "lost" if state in _LOST else None
 
 

@@ -39,7 +39,7 @@ ALONE: Mapping[str, Any] = {}
 SNAPSHOT: Mapping[str, Any] = {}
 """Nothing: with a write-ahead log every transaction sees one snapshot."""
 
-_BUSY, _BUSY_SNAPSHOT, _LOCKED = 5, 5 | (2 << 8), 6
+_BUSY, _BUSY_SNAPSHOT, _LOCKED, _FULL = 5, 5 | (2 << 8), 6, 13
 # An UPDATE takes SQLite's write lock even where it changes nothing. A transaction that began with a read and has been
 # overtaken fails here at once, before anything is decided on what it saw.
 _TAKE = "UPDATE kf_log_head SET created_at = created_at WHERE 0"
@@ -119,7 +119,9 @@ def lock_in(conn: Connection) -> None:
 def trouble(error: BaseException) -> Trouble | None:
     """Tell what an error of the driver means."""
     code = getattr(error, "sqlite_errorcode", 0)
-    return "locked" if code & 0xFF in {_BUSY, _LOCKED} else None
+    if code & 0xFF in {_BUSY, _LOCKED}:
+        return "locked"
+    return "full" if code & 0xFF == _FULL else None
 
 
 def blocker(conn: Connection) -> str:  # noqa: ARG001 (as other databases)
