@@ -13,20 +13,27 @@ if TYPE_CHECKING:
     from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
     from kfstate.errors import (
+        CheckpointError,
         CorruptLogError,
         CursorConflictError,
         EnvelopeError,
         KfstateError,
+        LeaseLostError,
         LockTimeoutError,
         MachineError,
+        PoisonEntryError,
         SchemaError,
         StoreError,
         StrictOutcomeError,
         TransactionError,
         UnknownConversationError,
+        UnknownDeadLetterError,
+        UnknownSubscriptionError,
+        UpcasterError,
         VersionConflictError,
         WireError,
     )
+    from kfstate.feed import DeadLetterView, Event, Subscription, SubscriptionView
     from kfstate.intake import CursorMove, Problem, Report
     from kfstate.machine import MACHINE, Entry, SessionMachine, SessionState, Step, Verdict, evolve, fold, may
     from kfstate.queries.views import (
@@ -43,28 +50,36 @@ if TYPE_CHECKING:
         as_json,
     )
     from kfstate.service_state import KfServiceState
+    from kfstate.store.checkpoint import Checkpoint
     from kfstate.store.envelope import OwnEntry
+    from kfstate.store.upcasting import Upcaster
 
 __all__ = [
     "MACHINE",
     "SECOND",
     "AsyncEngine",
+    "Checkpoint",
+    "CheckpointError",
     "Clock",
     "ConversationView",
     "CorruptLogError",
     "CursorConflictError",
     "CursorMove",
+    "DeadLetterView",
     "Engine",
     "Entry",
     "EntryView",
     "EnvelopeError",
+    "Event",
     "Explanation",
     "KfServiceState",
     "KfstateError",
+    "LeaseLostError",
     "LoadView",
     "LockTimeoutError",
     "MachineError",
     "OwnEntry",
+    "PoisonEntryError",
     "Problem",
     "QueueView",
     "Recorded",
@@ -79,10 +94,16 @@ __all__ = [
     "StepView",
     "StoreError",
     "StrictOutcomeError",
+    "Subscription",
+    "SubscriptionView",
     "SystemClock",
     "TransactionError",
     "Transition",
     "UnknownConversationError",
+    "UnknownDeadLetterError",
+    "UnknownSubscriptionError",
+    "Upcaster",
+    "UpcasterError",
     "Verdict",
     "VersionConflictError",
     "WireError",
@@ -98,20 +119,27 @@ _HOMES = {
     "clock": ("SECOND", "Clock", "SystemClock"),
     "engine": ("Engine", "Recorded"),
     "errors": (
+        "CheckpointError",
         "CorruptLogError",
         "CursorConflictError",
         "EnvelopeError",
         "KfstateError",
+        "LeaseLostError",
         "LockTimeoutError",
         "MachineError",
+        "PoisonEntryError",
         "SchemaError",
         "StoreError",
         "StrictOutcomeError",
         "TransactionError",
         "UnknownConversationError",
+        "UnknownDeadLetterError",
+        "UnknownSubscriptionError",
+        "UpcasterError",
         "VersionConflictError",
         "WireError",
     ),
+    "feed": ("DeadLetterView", "Event", "Subscription", "SubscriptionView"),
     "intake": ("CursorMove", "Problem", "Report"),
     "machine": ("MACHINE", "Entry", "SessionMachine", "SessionState", "Step", "Verdict", "evolve", "fold", "may"),
     "queries.views": (
@@ -128,7 +156,9 @@ _HOMES = {
         "Transition",
     ),
     "service_state": ("KfServiceState",),
+    "store.checkpoint": ("Checkpoint",),
     "store.envelope": ("OwnEntry",),
+    "store.upcasting": ("Upcaster",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -12,6 +12,7 @@ from kfstate import intake
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.concurrency import THREADS, Concurrency
 from kfstate.errors import ArgumentError, UnknownConversationError
+from kfstate.feed.face import Feed
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict, initial, may
 from kfstate.opening import prepare
@@ -22,7 +23,6 @@ from kfstate.queries import sessions as session_queries
 from kfstate.queries.conversations import PAGE, Filter
 from kfstate.queries.views import (
     ConversationView,
-    EntryView,
     Explanation,
     LoadView,
     QueueView,
@@ -39,6 +39,7 @@ from kfstate.store.envelope import OwnEntry
 from kfstate.store.head import read_head
 from kfstate.store.read import find_stream
 from kfstate.store.rows import Expected, Stream, StreamKey
+from kfstate.store.upcasting import Upcaster
 
 __all__ = ["Engine", "Recorded"]
 
@@ -53,7 +54,7 @@ class Recorded:
     duplicate: bool
 
 
-class Engine:
+class Engine(Feed):
     """One log with its projections, behind one database URL.
 
     Opening creates or upgrades the embedded database. Share one engine between threads; close it at the end, or use
@@ -70,11 +71,13 @@ class Engine:
         corp_id: str = "",
         clock: Clock | None = None,
         lock_timeout: float = 10.0,
+        upcasters: Iterable[Upcaster] = (),
     ) -> None:
         """Open the database.
 
-        ``lock_timeout`` is in seconds. Raises :class:`~kfstate.errors.SchemaError` where the database is newer than
-        this release, or where the triggers that guard the log are gone.
+        ``lock_timeout`` is in seconds; ``upcasters`` bring payloads of own entries up to date for readers. Raises
+        :class:`~kfstate.errors.SchemaError` where the database is newer than this release, or where the triggers that
+        guard the log are gone.
         """
         self.url = url
         self.corp_id = corp_id
@@ -87,6 +90,7 @@ class Engine:
         except BaseException:
             self._database.close()
             raise
+        self._open_feed(upcasters)
 
     def __enter__(self) -> Self:
         """Return the engine."""
@@ -99,7 +103,8 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Take no more appends, wait until those that were taken are done, and give back every connection."""
+        """Stop what runs beside, take no more appends, wait for those that were taken, and give back every connection."""
+        self._close_feed()
         self._appends.close()
         self._database.close()
 
@@ -273,16 +278,6 @@ class Engine:
         """Return what each servicer of an account (default: of all) carries now."""
         with self._reading() as conn:
             return conversation_queries.load(conn, account=account, corp_id=self.corp_id, now=self._now())
-
-    def events(self, *, after: int = 0, limit: int = 1000) -> Iterator[EntryView]:
-        """Yield entries of the log in order of position, with their payloads."""
-        while limit > 0:
-            with self._reading() as conn:
-                found = history_queries.events(conn, after=after, limit=min(limit, PAGE))
-            yield from found
-            if not found:
-                return
-            after, limit = found[-1].position, limit - len(found)
 
     # Care
 

@@ -34,10 +34,12 @@ from kfstate.queries.views import (
 )
 from kfstate.service_state import KfServiceState
 from kfstate.store import verify
+from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.cursor import Cursor
 from kfstate.store.database import Database
 from kfstate.store.envelope import OwnEntry
 from kfstate.store.rows import Expected
+from kfstate.store.upcasting import Upcaster
 
 if TYPE_CHECKING:  # needs an extra
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,13 +85,16 @@ class AsyncEngine:
         corp_id: str = "",
         clock: Clock | None = None,
         lock_timeout: float = 10.0,
+        upcasters: Iterable[Upcaster] = (),
     ) -> None:
         """Take what :class:`kfstate.Engine` takes; the database is opened by :meth:`open`."""
         _ask_for_greenlets()
         self.url = url
         self.corp_id = corp_id
         self._tasks = AsyncTasks()
-        self._make = partial(_Inside, self._tasks, url, corp_id=corp_id, clock=clock, lock_timeout=lock_timeout)
+        self._make = partial(
+            _Inside, self._tasks, url, corp_id=corp_id, clock=clock, lock_timeout=lock_timeout, upcasters=upcasters
+        )
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
@@ -235,9 +240,9 @@ class AsyncEngine:
         """As :meth:`kfstate.Engine.load`."""
         return await self._run(Engine.load, account)
 
-    def events(self, *, after: int = 0, limit: int = 1000) -> AsyncGenerator[EntryView, None]:
-        """As :meth:`kfstate.Engine.events`."""
-        return self._each(Engine.events, after=after, limit=limit)
+    def read_all(self, *, after: int | Checkpoint = 0, limit: int | None = None) -> AsyncGenerator[EntryView, None]:
+        """As :meth:`kfstate.Engine.read_all`."""
+        return self._each(Engine.read_all, after=after, limit=limit)
 
     # Care
 

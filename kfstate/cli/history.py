@@ -12,8 +12,6 @@ from kfstate.cli.tables import ENTRIES, STEPS
 
 __all__ = ["events", "explain", "history", "show_explanation"]
 
-_ALL = 1 << 62
-
 
 def history(open_kfid: str, external_userid: str, *, ctx: Given) -> None:
     """Show what each entry of a conversation did, in the order of the fold.
@@ -89,11 +87,11 @@ def events(*, after: int = 0, limit: int | None = None, ctx: Given) -> None:
         raise UsageError(f"--limit: {limit} is less than 1")
     with ctx.reader() as engine:
         if ctx.out.json:
-            for entry in engine.events(after=after, limit=limit or _ALL):
+            for entry in engine.read_all(after=after, limit=limit):
                 ctx.out.line(as_json(entry))
             return
         most = limit or ON_TERMINAL
-        found = list(engine.events(after=after, limit=most + 1))
+        found = list(engine.read_all(after=after, limit=most + 1))
     shown = found[:most]
     more = f"{ctx.out.word('next page')}: --after {shown[-1].position}" if len(found) > most else ""
     ctx.out.table(ENTRIES, shown, foot=more)

@@ -13,28 +13,34 @@ from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import query
 from kfstate.store.read import names_by_id, payloads, rows_after, rows_at, streams_by_id
 from kfstate.store.rows import EntryRow
+from kfstate.store.upcasting import SHIPPED, Upcasters
 from kfstate.wire.scan import nested
 
-__all__ = ["events", "explain", "history"]
+__all__ = ["STEPS", "entries", "entry_views", "explain", "history", "step_views"]
 
-_STEPS = (
+STEPS = (
     "SELECT e.position, e.kind, e.sort_second, e.occurred_at, e.recorded_at, e.servicer_from, e.servicer_to, "
     "e.errcode, e.as_kind, s.transition, s.outcome, s.before_state, s.after_state, s.servicer_before, "
-    "s.servicer_after, s.session, s.evidence, s.doubt, s.missing, s.expired_at "
+    "s.servicer_after, s.session, s.evidence, s.doubt, s.missing, s.expired_at, s.known_from, e.stream "
     "FROM kf_entry e JOIN kf_step s ON s.position = e.position "
-    "AND s.known_from = (SELECT MAX(x.known_from) FROM kf_step x WHERE x.position = e.position) WHERE {} "
-    "ORDER BY e.sort_second, s.place"
 )
+"""What :func:`step_views` makes views of; the caller adds which rows."""
+_STEPS = STEPS + (
+    "AND s.known_from = (SELECT MAX(x.known_from) FROM kf_step x WHERE x.position = e.position AND x.known_from <= ?) "
+    "WHERE {} ORDER BY e.sort_second, s.place"
+)
+_NO_END = (1 << 63) - 1
 _FINISHED = KfServiceState.FINISHED
 _MOVING = frozenset({"moved", "repaired"})
 
 
-def history(conn: Connection, stream: int, *, now: int | None = None) -> list[StepView]:
-    """Return the current steps of a conversation in the order of the fold, presumed expiries between them.
+def history(conn: Connection, stream: int, *, now: int | None = None, known_at: int = _NO_END) -> list[StepView]:
+    """Return the steps of a conversation in the order of the fold, presumed expiries between them.
 
     ``now`` (seconds) adds an expiry that is due and that no entry has met yet; None: as of the last entry.
+    ``known_at`` is the position up to which the log was known; by default all of it.
     """
-    rows = query(conn, _STEPS.format("e.stream = ?"), (stream,))
+    rows = query(conn, _STEPS.format("e.stream = ?"), (known_at, stream))
     names = _names(conn, (name for row in rows for name in (*row[5:7], *row[13:15])))
     views: list[StepView] = []
     evidence, decided = "initial", 0
@@ -58,8 +64,8 @@ def explain(conn: Connection, position: int | None, doubt: str, *, expired: bool
     """
     if position is None:
         return Explanation(None, None, (), "no entry has decided the state yet", doubt)
-    entry = next(_entries(conn, rows_at(conn, [position]).values()))
-    (row,) = query(conn, _STEPS.format("e.position = ?"), (position,))
+    entry = next(entry_views(conn, rows_at(conn, [position]).values()))
+    (row,) = query(conn, _STEPS.format("e.position = ?"), (_NO_END, position))
     step = _restored(row, _names(conn, (*row[5:7], *row[13:15])), row[2])
     reason = step.says
     taken = step.row
@@ -78,12 +84,13 @@ def explain(conn: Connection, position: int | None, doubt: str, *, expired: bool
     return Explanation(entry, transition, missing, reason, doubt)
 
 
-def events(conn: Connection, *, after: int = 0, limit: int = 1000) -> list[EntryView]:
+def entries(conn: Connection, *, after: int = 0, limit: int = 1000, upcasters: Upcasters = SHIPPED) -> list[EntryView]:
     """Return entries of the log, in order of position, from after a position on; at most ``limit``."""
-    return list(_entries(conn, rows_after(conn, after, limit=limit)))
+    return list(entry_views(conn, rows_after(conn, after, limit=limit), upcasters))
 
 
-def _entries(conn: Connection, rows: Iterable[EntryRow]) -> Iterator[EntryView]:
+def entry_views(conn: Connection, rows: Iterable[EntryRow], upcasters: Upcasters = SHIPPED) -> Iterator[EntryView]:
+    """Yield a view of each row. What cannot be shown of an entry is named in its ``problem``, and stops no other."""
     rows = list(rows)
     streams = streams_by_id(conn, (row.stream for row in rows))
     people = [name for stream in streams.values() for name in (stream.customer, stream.servicer)]
@@ -91,6 +98,11 @@ def _entries(conn: Connection, rows: Iterable[EntryRow]) -> Iterator[EntryView]:
     bodies = payloads(conn, (row.position for row in rows))
     for row in rows:
         stream = streams[row.stream]
+        payload, problem = _payload(bodies.get(row.position)), ""
+        try:
+            payload = upcasters.apply(row.kind, row.kind_version, payload)
+        except Exception as error:  # noqa: BLE001 (whatever an upcaster of somebody else raises)
+            problem = f"upcaster of {row.kind} {row.kind_version}: {type(error).__name__}: {error}"
         yield EntryView(
             position=row.position,
             kind=row.kind,
@@ -105,8 +117,10 @@ def _entries(conn: Connection, rows: Iterable[EntryRow]) -> Iterator[EntryView]:
             again=row.again,
             cause=row.cause,
             target=row.target,
-            payload=_payload(bodies.get(row.position)),
+            payload=payload,
             chain=row.chain.hex(),
+            corp_id=stream.corp_id,
+            problem=problem,
         )
 
 
@@ -127,6 +141,34 @@ def _no_json(word: str) -> Any:
 
 def _names(conn: Connection, ids: Iterable[int | None]) -> dict[int | None, str | None]:
     return dict(names_by_id(conn, {id_ for id_ in ids if id_}).items())
+
+
+def step_views(conn: Connection, rows: Iterable[tuple[Any, ...]]) -> dict[tuple[int, int], tuple[StepView, ...]]:
+    """Return (position, known_from) → what that step did, as it was known then: after the expiry that it met, if any.
+
+    ``rows`` are those of :data:`STEPS`.
+    """
+    rows = list(rows)
+    names = _names(conn, (name for row in rows for name in (*row[5:7], *row[13:15])))
+    views: dict[tuple[int, int], tuple[StepView, ...]] = {}
+    told: dict[tuple[int, int], list[StepView]] = {}
+    for row in rows:
+        position, known_from, stream = row[0], row[20], row[21]
+        if not _leans_on_earlier(row):
+            views[position, known_from] = (_step(row, names, row[2]),)
+            continue
+        if (stream, known_from) not in told:
+            told[stream, known_from] = history(conn, stream, known_at=known_from)
+        story = told[stream, known_from]
+        at = next(at for at, view in enumerate(story) if view.position == position)
+        views[position, known_from] = tuple(story[at - (row[19] is not None) : at + 1])
+    return views
+
+
+def _leans_on_earlier(row: tuple[Any, ...]) -> bool:
+    """Tell whether what a step says depends on the steps before: an expiry that it met, or the age of a decision."""
+    taken = MACHINE.rows.get(row[9])
+    return row[19] is not None or (taken is not None and "{age}" in taken.says)
 
 
 def _restored(row: tuple[Any, ...], names: dict[int | None, str | None], decided: int) -> Step:

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from kfstate.service_state import KfServiceState
+from kfstate.store.checkpoint import Checkpoint
 
 __all__ = [
     "ConversationView",
@@ -155,6 +156,14 @@ class EntryView:
     target: int | None
     payload: Any
     chain: str
+    corp_id: str = ""
+    problem: str = ""
+    """What cannot be shown of it as it should be; '' as a rule."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where a reader stands who has read up to here."""
+        return Checkpoint(self.position, self.chain)
 
 
 @attrs.frozen

@@ -63,7 +63,7 @@ def test_answers_are_engines(url: str, clock: FrozenClock) -> None:
             assert other.may(KF, "wm1", KfServiceState.MANUAL, servicer="a") == verdict
             assert list(other.conversations(account=KF)) == [one async for one in engine.conversations(account=KF)]
             assert list(other.sessions(limit=7)) == [one async for one in engine.sessions(limit=7)]
-            assert list(other.events(limit=50)) == [one async for one in engine.events(limit=50)]
+            assert list(other.read_all(limit=50)) == [one async for one in engine.read_all(limit=50)]
         assert await engine.rebuild() == await engine.position()
 
     within(url, clock, story)

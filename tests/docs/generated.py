@@ -110,7 +110,8 @@ def _own_facts() -> str:
 
 
 def _engine() -> str:
-    names = [name for name in vars(Engine) if not name.startswith("_")]
+    kinds = [kind for kind in Engine.__mro__ if kind is not object]
+    names = [name for kind in kinds for name in vars(kind) if not name.startswith("_")]
     methods = [(name, getattr(Engine, name)) for name in names]
     rows = [("Engine", inspect.signature(Engine), Engine.__init__), *((n, inspect.signature(m), m) for n, m in methods)]
     return _rows(

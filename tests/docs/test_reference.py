@@ -29,7 +29,7 @@ __all__: list[str] = []
 
 VIEWS = [
     *(getattr(views, name) for name in views.__all__ if name[0].isupper()),
-    kfstate.Report, kfstate.Problem, kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
+    kfstate.Event, kfstate.SubscriptionView, kfstate.DeadLetterView, kfstate.Report, kfstate.Problem, kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
 ]  # fmt: skip
 IDS = {"open_kfid": "wk1", "external_userid": "wm1"}
 FULL: dict[str, Any] = {"servicer_userid": "a", "text": {"content": "", "menu_id": "1"}}
@@ -128,7 +128,7 @@ def test_units_are_described(table: sa.Table) -> None:
     """Times of the log are microseconds, those of the projections and the second of the fold are seconds."""
     units = {words(cells[0])[0]: cells[3] for cells in rows(read("reference/tables.md"), table.name)}
     for name, unit in units.items():
-        if table not in TABLES and (name.endswith("_at") or name == "synced_until"):
+        if table not in TABLES and (name.endswith("_at") or name in {"synced_until", "lease_until"}):
             assert unit == "µs", name
         elif unit:
             assert unit == "s", name

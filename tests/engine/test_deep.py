@@ -42,7 +42,7 @@ def test_a_monster_is_stored_whole_beside_its_neighbours(url: str, clock: Frozen
         for known in (0, 3):
             report = engine.ingest(around(monster))
             assert (3, 3 - known, known) == (report.entries, report.appended, report.duplicates)
-        found = list(engine.events(after=1))
+        found = list(engine.read_all(after=1))
         kinds = [entry.kind for entry in found]
         assert ["customer_message", "unknown_message", "customer_message"] == kinds
         assert [monster.decode()] == [entry.payload for entry in found if entry.kind == "unknown_message"]

@@ -109,7 +109,7 @@ def test_bytes_stay_as_they_came(engine: Engine) -> None:
     engine.ingest(b'{"errcode":0,"msg_list":[' + odd + b" ,\n" + plain + b"]}")
     assert [odd, plain] == bodies(engine)
     assert 1 == len(list(engine.conversations()))
-    assert json.loads(plain) == list(engine.events())[2].payload
+    assert json.loads(plain) == list(engine.read_all())[2].payload
 
 
 @pytest.mark.parametrize("loose", [True, False], ids=["line", "page"])
@@ -147,7 +147,7 @@ def test_account_stands_in(engine: Engine) -> None:
     report = engine.ingest({"msg_list": [message(3, "text", {}, NOW, external_userid="wm1"), 5]}, account="wkB")
     assert {"entries": 2, "appended": 2, "unknown": 1, "unplaced": 1} == numbers(report)
     assert "untreated" == engine.state("wkB", "wm1").state
-    assert ["account"] == [entry.stream for entry in engine.events(after=2)]
+    assert ["account"] == [entry.stream for entry in engine.read_all(after=2)]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_any_json_is_kept(fresh: Fresh, elements: list[Any]) -> None:
         assert report.appended + report.duplicates == report.entries
         kept = [json.loads(body) for body in bodies(engine)]
         assert all(element in kept for element in elements)
-        assert report.appended + 1 == len(list(engine.events()))
+        assert report.appended + 1 == len(list(engine.read_all()))
         assert 0 == engine.check().different
         assert None is engine.verify().damage
 
@@ -296,7 +296,7 @@ def test_deeply_nested(engine: Engine) -> None:
     with engine._writing() as conn:
         query(conn, "DROP TRIGGER kf_payload_update")
         query(conn, "UPDATE kf_payload SET body = ? WHERE position = 3", (deep,))
-    assert deep.decode() == list(engine.events())[2].payload
+    assert deep.decode() == list(engine.read_all())[2].payload
 
 
 def test_report_of_a_file(engine: Engine, tmp_path: Path) -> None:

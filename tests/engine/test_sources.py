@@ -105,7 +105,7 @@ def test_mapping_and_iterables(engine: Engine) -> None:
     """Mappings, and iterables of any sources, are taken in their order."""
     report = engine.ingest(one for one in (PAGE, line(NEXT), OWN, line(OWN).decode()))
     assert {"entries": 5, "appended": 4, "duplicates": 1} == numbers(report)
-    assert ["wm0", "wm1", "wm2", "wm0"] == [entry.external_userid for entry in engine.events(after=1)]
+    assert ["wm0", "wm1", "wm2", "wm0"] == [entry.external_userid for entry in engine.read_all(after=1)]
 
 
 def test_mapping_that_json_cannot_say(engine: Engine) -> None:
@@ -167,7 +167,7 @@ def test_own_entry_or_element(engine: Engine) -> None:
     """What has a send_time or an origin is WeCom's, also where it has a kind some day; else a kind is our own."""
     report = engine.ingest([{**FIRST, "kind": "new"}, {**OWN, "msgtype": "text"}])
     assert {"entries": 1, "appended": 1, "rejected": 1} == numbers(report)
-    assert "customer_message" == next(engine.events(after=1)).kind
+    assert "customer_message" == next(engine.read_all(after=1)).kind
 
 
 def test_stream_with_a_number_for_a_name(engine: Engine, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_voided_and_decoded_again(tell: Teller) -> None:
 def test_events(tell: Teller) -> None:
     """The log is listed by position with payloads and names, from any position on, any number."""
     tell(said(0, msgid="m1"), wrote(5, "Li"), own(9, "state_changed", reason="vip", **TO_LI))
-    first, second, third, fourth = tell.engine.events()
+    first, second, third, fourth = tell.engine.read_all()
     assert ["log", "conversation"] == [first.stream, second.stream]
     assert ("machine_activated", "kfstate", 1) == (first.kind, first.actor, first.position)
     assert ("m1", KF, USER, None, 1) == (
@@ -253,11 +253,11 @@ def test_events(tell: Teller) -> None:
     assert ("Li", "Li", "vip", "test") == (
         third.servicer_userid, fourth.servicer_userid, fourth.payload["reason"], fourth.actor,
     )  # fmt: skip
-    assert [3, 4] == [entry.position for entry in tell.engine.events(after=2)]
-    assert [2, 3] == [entry.position for entry in tell.engine.events(after=1, limit=2)]
-    assert [] == list(tell.engine.events(limit=0))
+    assert [3, 4] == [entry.position for entry in tell.engine.read_all(after=2)]
+    assert [2, 3] == [entry.position for entry in tell.engine.read_all(after=1, limit=2)]
+    assert [] == list(tell.engine.read_all(limit=0))
     assert rows(tell.engine, "SELECT lower(hex(chain)) FROM kf_entry ORDER BY position") == [
-        (entry.chain,) for entry in tell.engine.events()
+        (entry.chain,) for entry in tell.engine.read_all()
     ]
 
 
@@ -267,7 +267,7 @@ def test_events_of_many(engine: Engine, clock: FrozenClock) -> None:
     clock.advance(1)
     with engine._writing() as conn:
         query(conn, "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position = 7")
-    found = list(engine.events(limit=10_000))
+    found = list(engine.read_all(limit=10_000))
     assert list(range(1, 2_502)) == [entry.position for entry in found]
     assert [7] == [entry.position for entry in found if entry.payload is None]
-    assert 1_700 == len(list(engine.events(limit=1_700)))
+    assert 1_700 == len(list(engine.read_all(limit=1_700)))

@@ -1,0 +1,121 @@
+"""Who runs a subscription: one row each, with its checkpoint, and an epoch that fences off whoever ran it before."""
+
+from typing import Any
+
+import attrs
+from sqlalchemy import Connection, delete, or_, select, update
+
+from kfstate.clock import Clock
+from kfstate.errors import LeaseLostError
+from kfstate.store.checkpoint import Checkpoint
+from kfstate.store.tables import kf_subscription
+
+__all__ = ["Lease", "claim", "create", "find", "free", "lock", "move", "release", "remove", "renew"]
+
+_held = kf_subscription.c
+
+
+@attrs.frozen
+class Lease:
+    """The right to run a subscription, and where it stands.
+
+    ``epoch`` grows with every claim, so that whatever a former runner writes no longer matches. ``until`` and
+    ``renew_at`` are microseconds of the engine's clock.
+    """
+
+    name: str
+    epoch: int
+    checkpoint: Checkpoint
+    until: int
+    renew_at: int
+
+
+def find(conn: Connection, name: str) -> Any:
+    """Return the row of a subscription, or None."""
+    return conn.execute(select(kf_subscription).where(_held.name == name)).first()
+
+
+def create(conn: Connection, name: str, start: Checkpoint, *, now: int) -> None:
+    """Add a subscription that nobody runs yet."""
+    row = {
+        "name": name, "position": start.position, "chain": bytes.fromhex(start.chain), "epoch": 0, "owner": "",
+        "lease_until": 0, "error": None, "created_at": now, "moved_at": None,
+    }  # fmt: skip
+    conn.execute(kf_subscription.insert().values(row))
+
+
+def free(row: Any, *, now: int, restart: bool) -> bool:
+    """Tell whether a subscription may be claimed; one that failed only to start it again."""
+    return (row.owner == "" or row.lease_until <= now) and (restart or row.error is None)
+
+
+def claim(conn: Connection, name: str, owner: str, *, clock: Clock, length: int, restart: bool) -> Lease | None:
+    """Become the one runner of a subscription; None where somebody else is, or its last handling is not over.
+
+    Raises :class:`~kfstate.errors.LeaseLostError` where there is no such subscription any more.
+    """
+    # Skipping what is locked: a runner that is in the middle of a handler may have outlived its lease.
+    row = conn.execute(select(kf_subscription).where(_held.name == name).with_for_update(skip_locked=True)).first()
+    if row is None:
+        if find(conn, name) is None:
+            raise LeaseLostError(name=name, epoch=0, current=0)
+        return None
+    now = clock.now()
+    if not free(row, now=now, restart=restart):
+        return None
+    guard = (_held.name == name) & (_held.epoch == row.epoch) & or_(_held.owner == "", _held.lease_until <= now)
+    values = {"owner": owner, "epoch": row.epoch + 1, "lease_until": now + length, "error": None}
+    if conn.execute(update(kf_subscription).where(guard).values(values)).rowcount != 1:
+        return None
+    checkpoint = Checkpoint(row.position, bytes(row.chain).hex())
+    return Lease(name, row.epoch + 1, checkpoint, now + length, now + length // 3)
+
+
+def lock(conn: Connection, lease: Lease) -> None:
+    """Lock the row until the transaction ends, so that two never handle the same entry at the same time.
+
+    Raises :class:`~kfstate.errors.LeaseLostError` where the lease is another's by now.
+    """
+    wanted = select(_held.epoch, _held.position).where(_held.name == lease.name).with_for_update()
+    row = conn.execute(wanted).first()
+    if row is None or (row.epoch, row.position) != (lease.epoch, lease.checkpoint.position):
+        raise _lost(lease, row)
+
+
+def move(conn: Connection, lease: Lease, to: Checkpoint, *, now: int, length: int) -> Lease:
+    """Move the checkpoint, and lengthen the lease; in the transaction of the handler.
+
+    Raises :class:`~kfstate.errors.LeaseLostError` where the lease is another's by now, or the checkpoint elsewhere.
+    """
+    values = {"position": to.position, "chain": bytes.fromhex(to.chain), "lease_until": now + length, "moved_at": now}
+    _guarded(conn, lease, values)
+    return attrs.evolve(lease, checkpoint=to, until=now + length, renew_at=now + length // 3)
+
+
+def renew(conn: Connection, lease: Lease, *, now: int, length: int) -> Lease:
+    """Lengthen the lease. Raises :class:`~kfstate.errors.LeaseLostError`."""
+    _guarded(conn, lease, {"lease_until": now + length})
+    return attrs.evolve(lease, until=now + length, renew_at=now + length // 3)
+
+
+def release(conn: Connection, lease: Lease, *, error: str | None = None) -> None:
+    """Give the subscription back, so that the next runner need not wait; ``error`` says why it failed."""
+    values = {"owner": "", "lease_until": 0, "error": error}
+    conn.execute(
+        update(kf_subscription).where((_held.name == lease.name) & (_held.epoch == lease.epoch)).values(values)
+    )
+
+
+def remove(conn: Connection, name: str) -> bool:
+    """Remove a subscription; tell whether there was one."""
+    return conn.execute(delete(kf_subscription).where(_held.name == name)).rowcount == 1
+
+
+def _guarded(conn: Connection, lease: Lease, values: dict[str, Any]) -> None:
+    guard = (_held.name == lease.name) & (_held.epoch == lease.epoch) & (_held.position == lease.checkpoint.position)
+    if conn.execute(update(kf_subscription).where(guard).values(values)).rowcount != 1:
+        raise _lost(lease, find(conn, lease.name))
+
+
+def _lost(lease: Lease, row: Any) -> LeaseLostError:
+    return LeaseLostError(name=lease.name, epoch=lease.epoch, current=0 if row is None else row.epoch)
