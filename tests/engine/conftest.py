@@ -1,4 +1,7 @@
-"""An empty database to copy, because setting one up takes longer than most examples."""
+"""Engines on empty databases. ``url``, and so ``engine`` and ``tell``, are on every database; ``fresh`` is on SQLite.
+
+What a test of a contract uses is the former; what takes many examples uses the latter.
+"""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -47,14 +50,6 @@ def fresh(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
 def clock() -> FrozenClock:
     """The time of the engine under test."""
     return FrozenClock.at(NOW)
-
-
-@pytest.fixture
-def url(template: Path, tmp_path: Path) -> str:
-    """An empty database of one's own."""
-    path = tmp_path / "kf.db"
-    path.write_bytes(template.read_bytes())
-    return f"sqlite:///{path}"
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """What stands in the tables, as data to compare."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from kfstate.engine import Engine
+from kfstate.projections import builds
 from kfstate.projections.tables import TABLES
 from kfstate.store.dialect import query
 from kfstate.store.tables import metadata
@@ -15,17 +17,25 @@ LOG = tuple(sorted(set(metadata.tables) - set(PROJECTIONS)))
 
 
 def rows(engine: Engine, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Return what a statement finds."""
+    """Return what a statement finds, with sums as whole numbers on every database."""
     with engine._reading() as conn:
-        return query(conn, sql, values)
+        return [tuple(map(_number, row)) for row in query(conn, sql, values)]
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, Decimal) else value
 
 
 def dump(engine: Engine, names: Iterable[str] = PROJECTIONS) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of tables, in the order of their keys."""
+    """Return every row of tables, in the order of their keys; of projections, those of the live build."""
     found = {}
-    for name in names:
-        keys = ", ".join(column.name for column in metadata.tables[name].primary_key)
-        found[name] = rows(engine, f"SELECT * FROM {name} ORDER BY {keys}")
+    with engine._reading() as conn:
+        version = builds.live(conn).version
+        for name in names:
+            table = metadata.tables[name]
+            if table in TABLES:
+                table = builds.tables_of([table], version)[name]
+            found[name] = [tuple(row) for row in conn.execute(table.select().order_by(*table.primary_key))]
     return found
 
 

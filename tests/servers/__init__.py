@@ -28,7 +28,7 @@ already (the user must be allowed to create databases). ``KFSTATE_TEST_WITHOUT=p
 says so at the end of the run; where ``CI`` is set that is an error.
 """
 
-from tests.servers.databases import EMPTY_ENGINE, EMPTY_LOG, Databases, Template
+from tests.servers.databases import EMPTY_ENGINE, EMPTY_LOG, Databases, Template, plain
 from tests.servers.processes import Server
 
-__all__ = ["EMPTY_ENGINE", "EMPTY_LOG", "Databases", "Server", "Template"]
+__all__ = ["EMPTY_ENGINE", "EMPTY_LOG", "Databases", "Server", "Template", "plain"]

@@ -163,10 +163,7 @@ class _OnServer:
     @contextmanager
     def _admin(self) -> Iterator[Connection]:
         if self._engine is None:
-            driver = {"postgresql": "postgresql+psycopg"}.get(self.admin.drivername, self.admin.drivername)
-            self._engine = create_engine(
-                self.admin.set(drivername=driver), isolation_level="AUTOCOMMIT", poolclass=NullPool
-            )
+            self._engine = create_engine(plain(self.admin), isolation_level="AUTOCOMMIT", poolclass=NullPool)
         with self._engine.connect() as conn:
             yield conn
 
@@ -231,6 +228,13 @@ def _recipe(conn: Connection, database: str) -> list[str]:
         for (trigger, *_) in ask(f"SHOW TRIGGERS FROM {database}")
     ]
     return made
+
+
+def plain(url: str | URL) -> URL:
+    """Return a URL with the driver named, for an SQLAlchemy engine that knows nothing of kfstate."""
+    url = make_url(url)
+    driver = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+    return url.set(drivername=driver.get(url.drivername, url.drivername))
 
 
 def _safe(text: str) -> str:

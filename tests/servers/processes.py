@@ -210,8 +210,8 @@ class MariaServer:
 
     def databases(self) -> Databases:
         """Return what makes databases on it."""
-        query = {"unix_socket": self._socket, "charset": "utf8mb4"}
-        return MariaDB(self.name, URL.create("mysql+pymysql", "root", database="mysql", query=query))
+        query = {"unix_socket": self._socket}
+        return MariaDB(self.name, URL.create("mysql", "root", database="mysql", query=query))
 
 
 def make(name: str, folder: Path) -> Server:

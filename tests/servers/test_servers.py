@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine
 
-from tests.servers import Databases, Server, Template
+from tests.servers import Databases, Server, Template, plain
 
 __all__: list[str] = []
 
@@ -20,9 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(url: str, sql: str) -> list[tuple[object, ...]]:
     """Run a statement and return its rows."""
-    driver = {"postgresql": "postgresql+psycopg"}
-    made = make_url(url)
-    engine = create_engine(made.set(drivername=driver.get(made.drivername, made.drivername)))
+    engine = create_engine(plain(url))
     try:
         with engine.begin() as conn:
             result = conn.exec_driver_sql(sql)

@@ -1,4 +1,4 @@
-"""Append pages for ever, until killed: ``python appender.py DATABASE``."""
+"""Append pages for ever, until killed: ``python appender.py URL``."""
 
 import json
 import sys
@@ -9,9 +9,9 @@ from kfstate.store.cursor import advance, claim
 from kfstate.store.facts import draft_elements
 
 
-def main(path: str) -> None:
+def main(url: str) -> None:
     """Append pages that overlap by half, each with its cursor, and say how far it got."""
-    engine = dialect.open_database(f"sqlite:///{path}")
+    engine = dialect.open_database(url)
     with dialect.begin(engine, write=True) as conn:
         held = claim(conn, "wkA")
     page = int(held.cursor or 0)

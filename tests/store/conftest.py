@@ -1,4 +1,4 @@
-"""A log in a file, a builder of elements, and the fixed randomness that golden values need."""
+"""An empty log on every database, a builder of elements, and the fixed randomness that golden values need."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,29 +8,32 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine
 
-from kfstate.store import dialect, schema
+from kfstate.store import dialect
+from tests.servers import EMPTY_LOG, Databases
+from tests.servers.databases import entropy
+
+__all__ = ["NOW", "SECOND", "Build", "entropy"]
 
 NOW = 1_760_000_000_000_000
 SECOND = 1_000_000
 
 
-def entropy(count: int) -> bytes:
-    """Give the same bytes every time."""
-    return bytes(number % 251 for number in range(count))
-
-
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def url(database: Databases) -> str:
     """Where the log is."""
-    return tmp_path / "log.db"
+    return database.new(EMPTY_LOG)
 
 
 @pytest.fixture
-def engine(path: Path) -> Iterator[Engine]:
+def path(url: str) -> Path:
+    """The file that the log is in, on SQLite."""
+    return Path(url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
     """An empty log."""
-    made = dialect.open_database(f"sqlite:///{path}", lock_timeout=0.2)
-    with dialect.begin(made, write=True) as conn:
-        schema.upgrade(conn, now=NOW, entropy=entropy)
+    made = dialect.open_database(url, lock_timeout=0.2)
     yield made
     made.dispose()
 

@@ -1,6 +1,5 @@
 """The contract of append: positions, versions, what is known, what is refused."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +12,11 @@ from kfstate.store.facts import draft_elements
 from kfstate.store.head import read_head
 from kfstate.store.rows import Appended, Expected, StreamKey
 from kfstate.store.verify import verify
+from tests.servers import plain
 from tests.store.conftest import Build
 
 NOW = 1_760_000_000_000_000
+_BLOCKER = {"sqlite": "another connection", "postgresql": "pid ", "mysql": "connection ", "mariadb": "connection "}
 A = StreamKey("", "conversation", "wkA", "wmA")
 
 
@@ -205,9 +206,9 @@ def test_servicer_streams_that_differ_in_case_are_one(conn: Connection, element:
     assert [1, 1] == [row.receiving for row in done.rows]
 
 
-def test_append_refuses_autocommit(engine: Engine, path: Path, element: Build) -> None:
+def test_append_refuses_autocommit(engine: Engine, url: str, element: Build) -> None:
     """Without a transaction a page could be stored in part."""
-    auto = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
+    auto = create_engine(plain(url), isolation_level="AUTOCOMMIT")
     with auto.connect() as conn, pytest.raises(TransactionError):
         feed(conn, element())
     auto.dispose()
@@ -215,15 +216,15 @@ def test_append_refuses_autocommit(engine: Engine, path: Path, element: Build) -
         assert 0 == read_head(conn).position
 
 
-def test_append_joins_the_callers_own_transaction(engine: Engine, path: Path, element: Build) -> None:
+def test_append_joins_the_callers_own_transaction(engine: Engine, url: str, element: Build) -> None:
     """A host's plain engine works too: the entry is there after its commit, and not after its rollback."""
-    plain = create_engine(f"sqlite:///{path}")
-    with plain.connect() as conn:
+    hosts = create_engine(plain(url), **({} if url.startswith("sqlite") else {"isolation_level": "READ COMMITTED"}))
+    with hosts.connect() as conn:
         feed(conn, element())
         conn.rollback()
         feed(conn, element(msgid="m2"))
         conn.commit()
-    plain.dispose()
+    hosts.dispose()
     with dialect.begin(engine, write=False) as conn:
         assert [1] == [row.position for row in read.rows_after(conn)]
 
@@ -232,12 +233,14 @@ def test_another_writer_is_named_when_the_lock_times_out(engine: Engine, element
     """lock_timeout is always set; the error says who blocks."""
     with dialect.begin(engine, write=True) as first:
         feed(first, element())
-        with pytest.raises(LockTimeoutError) as caught, dialect.begin(engine, write=True):
-            pass
+        with pytest.raises(LockTimeoutError) as caught, dialect.begin(engine, write=True) as second:
+            feed(second, element(msgid="m2"))
 
-    assert "another connection" in caught.value.blocker
+    assert _BLOCKER[engine.dialect.name] in caught.value.blocker
+    assert 0.2 <= caught.value.waited < 5
 
 
+@pytest.mark.databases("sqlite")
 def test_a_transaction_that_read_before_others_wrote_cannot_append(engine: Engine, element: Build) -> None:
     """What was read before the lock decides nothing: a reader that was overtaken is refused at once."""
     with engine.connect() as stale, stale.begin():
@@ -246,6 +249,30 @@ def test_a_transaction_that_read_before_others_wrote_cannot_append(engine: Engin
             feed(other, element())
         with pytest.raises(LockTimeoutError):
             feed(stale, element(msgid="m2"))
+
+
+@pytest.mark.databases("servers")
+def test_a_transaction_that_read_before_others_wrote_reads_again(engine: Engine, element: Build) -> None:
+    """What was read before the lock decides nothing: under it the head is read anew."""
+    with engine.connect() as early, early.begin():
+        assert 0 == read_head(early).position
+        with dialect.begin(engine, write=True) as other:
+            feed(other, element())
+        row = feed(early, element(msgid="m2")).rows[0]
+        assert (2, 2) == (row.position, row.version)
+    with dialect.begin(engine, write=False) as conn:
+        assert None is verify(conn).damage
+
+
+@pytest.mark.databases("servers")
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_append_refuses_other_isolation_levels(url: str, element: Build, level: str) -> None:
+    """A snapshot from before the lock would hide what others have appended since."""
+    hosts = create_engine(plain(url), isolation_level=level)
+    with hosts.connect() as conn, pytest.raises(TransactionError) as caught:
+        feed(conn, element())
+    hosts.dispose()
+    assert (level, "READ COMMITTED") == (caught.value.found, caught.value.needed)
 
 
 def test_a_rolled_back_append_leaves_no_hole(engine: Engine, element: Build) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from kfstate.store import canonical as form
 from kfstate.store import read
 from kfstate.store.append import append
+from kfstate.store.dialect import query
 from kfstate.store.envelope import draft_own, from_json
 from kfstate.store.facts import draft_elements
 from kfstate.store.head import read_head
@@ -91,7 +92,7 @@ def test_the_documented_form_is_the_form(conn: Connection) -> None:
         link = hashlib.sha256(b"\x01" + link + row.leaf).digest()
         assert row.chain == link
         body = read.payloads(conn, [row.position])[row.position] or b""
-        salt = conn.exec_driver_sql("SELECT salt FROM kf_payload WHERE position = ?", (row.position,)).fetchall()[0][0]
+        salt = query(conn, "SELECT salt FROM kf_payload WHERE position = ?", (row.position,))[0][0]
         assert row.commitment == hashlib.sha256(salt + body).digest()
 
 

@@ -15,12 +15,12 @@ from kfstate.store.verify import verify
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_kill_9_leaves_a_whole_log(engine: Engine, path: Path) -> None:
+def test_kill_9_leaves_a_whole_log(engine: Engine, url: str) -> None:
     """Killed at any moment, many times: positions are gapless, entries and cursor agree, the next run goes on."""
     engine.dispose()
     rng = random.Random(7)
     for _ in range(12):
-        reported = run_and_kill(path, lines=rng.randrange(1, 12), more=rng.randrange(0, 4000))
+        reported = run_and_kill(url, lines=rng.randrange(1, 12), more=rng.randrange(0, 4000))
         with dialect.begin(engine, write=False) as conn:
             found, cursor = verify(conn), read_cursor(conn, "wkA")
             distinct = dialect.query(conn, "SELECT COUNT(*), COUNT(DISTINCT entry_key) FROM kf_identity")[0]
@@ -33,9 +33,9 @@ def test_kill_9_leaves_a_whole_log(engine: Engine, path: Path) -> None:
         assert (found.entries, found.entries) == distinct
 
 
-def run_and_kill(path: Path, *, lines: int, more: int) -> int:
+def run_and_kill(url: str, *, lines: int, more: int) -> int:
     """Run the appender until it reported some pages, let it go on a little, kill it; return the last page reported."""
-    command = [sys.executable, str(Path(__file__).with_name("appender.py")), str(path)]
+    command = [sys.executable, str(Path(__file__).with_name("appender.py")), url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}) as child:
         assert child.stdout is not None
         for _ in range(lines):

@@ -25,10 +25,9 @@ def test_migrations_equal_the_models(engine: Engine) -> None:
         changes = compare_metadata(MigrationContext.configure(conn, opts=options), metadata)
         assert [] == [change for change in changes if "alembic" not in str(change)]
         assert [] == dialect.missing_triggers(conn)
-        found = dict(dialect.query(conn, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
-    assert found == found | SQLITE
 
 
+@pytest.mark.databases("sqlite")
 def test_positions_are_rowids(engine: Engine) -> None:
     """On SQLite 64-bit primary keys are the rowid itself, and the identity has none."""
     with dialect.begin(engine, write=False) as conn:
@@ -75,12 +74,24 @@ def test_an_upgrade_is_all_or_nothing(tmp_path: Path) -> None:
     assert ("nothing", schema.head()) == (caught.value.found, caught.value.needed)
 
 
+_EACH_ROW = "CREATE TRIGGER kf_name_delete BEFORE DELETE ON kf_name FOR EACH ROW"
+_WEAKENED = {
+    "sqlite": [
+        "DROP TRIGGER kf_entry_update", "DROP TRIGGER kf_name_delete",
+        "CREATE TRIGGER kf_name_delete BEFORE DELETE ON kf_name BEGIN SELECT 1; END",
+    ],
+    "postgresql": [
+        "DROP TRIGGER kf_entry_update ON kf_entry", "ALTER TABLE kf_name ENABLE TRIGGER kf_name_delete",
+    ],
+    "mysql": ["DROP TRIGGER kf_entry_update", "DROP TRIGGER kf_name_delete", f"{_EACH_ROW} SET @harmless = 1"],
+}  # fmt: skip
+
+
 def test_a_missing_trigger_is_named(engine: Engine) -> None:
     """A log whose triggers were dropped, or weakened, is not opened in silence."""
     with dialect.begin(engine, write=True) as conn:
-        conn.exec_driver_sql("DROP TRIGGER kf_entry_update")
-        conn.exec_driver_sql("DROP TRIGGER kf_name_delete")
-        conn.exec_driver_sql("CREATE TRIGGER kf_name_delete BEFORE DELETE ON kf_name BEGIN SELECT 1; END")
+        for statement in _WEAKENED[engine.dialect.name]:
+            conn.exec_driver_sql(statement)
         with pytest.raises(SchemaError, match="kf_entry_update, kf_name_delete"):
             schema.check(conn)
 

@@ -1,0 +1,55 @@
+"""Behind the triggers' back: who owns the database can take them away, change the log, and put them back."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+__all__ = ["change", "spelled", "unguarded"]
+
+_POSTGRESQL = (
+    "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+    "WHERE NOT t.tgisinternal AND pg_table_is_visible(c.oid)"
+)
+
+
+def spelled(conn: Connection, statement: str) -> str:
+    """Return a statement with its x'00' as this database writes bytes."""
+    if conn.dialect.name != "postgresql":
+        return statement
+    return re.sub(r"x'([0-9a-f]*)'", r"'\\x\1'::bytea", statement)
+
+
+def change(conn: Connection, statement: str) -> None:
+    """Run a statement that was written for SQLite."""
+    conn.exec_driver_sql(spelled(conn, statement).replace("%", "%%"), ())
+
+
+@contextmanager
+def unguarded(conn: Connection) -> Iterator[None]:
+    """Take every trigger away for a while."""
+    if conn.dialect.name == "postgresql":
+        triggers = [tuple(row) for row in conn.exec_driver_sql(_POSTGRESQL)]
+        for table, name in triggers:
+            conn.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
+        yield
+        for table, name in triggers:
+            conn.exec_driver_sql(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+        return
+    ddl = dict(_ddl(conn))
+    for name in ddl:
+        conn.exec_driver_sql(f"DROP TRIGGER {name}")
+    yield
+    for statement in ddl.values():
+        conn.exec_driver_sql(statement.replace("%", "%%"), ())
+
+
+def _ddl(conn: Connection) -> Iterator[tuple[str, str]]:
+    """Yield name and definition of every trigger of SQLite, MySQL or MariaDB."""
+    if conn.dialect.name == "sqlite":
+        for name, sql in conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all():
+            yield name, sql
+        return
+    for name, *_ in conn.exec_driver_sql("SHOW TRIGGERS").all():
+        yield name, conn.exec_driver_sql(f"SHOW CREATE TRIGGER {name}").one()[2]
