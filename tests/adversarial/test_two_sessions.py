@@ -37,7 +37,7 @@ def session(url: str) -> Iterator[Connection]:
 def seen(engine: Engine) -> list[tuple[int, str]]:
     """Return position and payload's msgid of every entry but the machine's."""
     return [
-        (entry.position, str((entry.payload or {}).get("msgid"))) for entry in engine.events() if entry.position > 1
+        (entry.position, str((entry.payload or {}).get("msgid"))) for entry in engine.read_all() if entry.position > 1
     ]
 
 
