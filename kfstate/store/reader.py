@@ -42,7 +42,11 @@ class Reader:
 
     def _connected(self) -> Connection:
         connection = self._engine.connect()
-        return connection.execution_options(**backend_of(connection).ALONE)
+        try:
+            return connection.execution_options(**backend_of(connection).ALONE)
+        except BaseException:
+            connection.close()
+            raise
 
     def _ask(self, connection: Connection, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
