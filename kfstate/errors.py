@@ -18,7 +18,7 @@
         ├── LockTimeoutError        another writer holds the head of the log
         ├── TransactionError        the caller's transaction cannot take an append
         ├── UndoneError             the server undid the transaction to let another one go on
-        ├── ConnectionLostError     the server closed the connection, or cannot be reached any more
+        ├── ConnectionLostError     the database cannot be reached, or no longer
         ├── DriverError             no driver for this database is installed, or it is none of ours
         ├── OutcomeUnknownError     the database went away while it committed
         ├── ClosedError             the engine was closed
@@ -215,6 +215,7 @@ class OutcomeUnknownError(StoreError):
     reason: str
 
 
+@attrs.define(slots=False, str=False, eq=False)
 class ClosedError(StoreError):
     """The engine was closed: it takes no more appends."""
 
@@ -228,7 +229,7 @@ class UndoneError(StoreError):
 
 @attrs.define(slots=False, str=False, eq=False)
 class ConnectionLostError(StoreError):
-    """The connection to the database was lost, and what it had not committed is undone."""
+    """The database cannot be reached, or no longer: what was not committed is undone."""
 
     reason: str
 

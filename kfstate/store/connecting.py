@@ -124,8 +124,11 @@ def _answers(engine: Engine, connection: DBAPIConnection) -> bool:
 def _meant(context: ExceptionContext) -> BaseException | None:
     """Turn what SQLAlchemy met into our errors."""
     conn = context.connection
-    if conn is None or not isinstance(context.original_exception, Exception):
+    if not isinstance(context.original_exception, Exception):
         return None
+    if conn is None:  # none could be made
+        unreachable = isinstance(context.original_exception, context.dialect.loaded_dbapi.OperationalError)
+        return ConnectionLostError(reason=_said(context.original_exception)) if unreachable else None
     return _ours(conn, context.original_exception, lost=context.is_disconnect)
 
 
