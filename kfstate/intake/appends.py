@@ -38,7 +38,7 @@ _PAUSE = 0.1
 
 @attrs.frozen
 class Stored:
-    """What became of one caller's part; ``projected`` is of the whole transaction, None where projections are behind."""
+    """What became of a part; ``projected`` is of the whole transaction, None where the projections are behind."""
 
     appended: Appended
     projected: Projected | None

@@ -102,7 +102,9 @@ class Reader:
 
     def _check_moving(self, document: Document, pull: Pull | None, batch: Batch) -> None:
         if pull is None or batch.pulls:
-            reason = "a cursor moves with one page, and this is none" if pull is None else "a cursor moves with one page"
+            reason = (
+                "a cursor moves with one page, and this is none" if pull is None else "a cursor moves with one page"
+            )
             raise WireError(document.path, document.data[:200].decode(errors="replace"), reason)
 
     def _parted(self, read: Iterable[Document]) -> Iterator[Document]:

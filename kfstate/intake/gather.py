@@ -41,7 +41,7 @@ class Request(Generic[T]):
 
 
 class Take(Protocol[T]):
-    """Takes what waits, in its order; called once the log is locked, so that what came in meanwhile is in the gather."""
+    """Takes what waits, in its order. Called once the log is locked, so that what came in meanwhile is taken, too."""
 
     def __call__(self, most: int = ...) -> list[Request[T]]:
         """Return at most so many requests, and at least one."""
@@ -132,16 +132,18 @@ class Gathering(Generic[T]):
 
     def _patiently(self, waiting: Signal, until: float) -> None:
         """Wait for room in the queue."""
+        came = False
         try:
-            if not waiting.wait(max(0.0, until - time.monotonic())):
-                raise self._too_late()
-        except BaseException:
-            with self._lock:
-                if waiting in self._outside:
-                    self._outside.remove(waiting)
-                elif self._outside:
-                    self._outside.popleft().set()  # the place that was kept for this one is the next one's
-            raise
+            came = waiting.wait(max(0.0, until - time.monotonic()))
+        finally:
+            if not came:
+                with self._lock:
+                    if waiting in self._outside:
+                        self._outside.remove(waiting)
+                    elif self._outside:
+                        self._outside.popleft().set()  # the place that was kept for this one is the next one's
+        if not came:
+            raise self._too_late()
 
     def _begin(self) -> None:
         if self._concurrency.leads_inline:

@@ -172,9 +172,7 @@ def _divided(whole: Appended, planned: Sequence[Planned], head: int) -> list[App
             continue
         start = did.fresh[0][1] - head - 1 if did.fresh else 0
         rows = whole.rows[start : start + len(did.fresh)]
-        parts.append(
-            attrs.evolve(whole, rows=rows, repeats=did.repeats, refused=did.refused, stored=did.fresh)
-        )
+        parts.append(attrs.evolve(whole, rows=rows, repeats=did.repeats, refused=did.refused, stored=did.fresh))
     return parts
 
 

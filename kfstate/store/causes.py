@@ -171,8 +171,8 @@ def look_back(conn: Connection, drafts: Iterable[Draft], streams: Streams, head:
     causes.ahead = {place for place in named if place > head}
     for row in query_in(conn, f"SELECT {_EARLIER} FROM kf_entry WHERE position IN (??)", sorted(named - causes.ahead)):
         causes.entries[row[0]] = _earlier(row)
-    for *row, ref in _union(conn, [(_intents(refs), (*at, *sorted(refs))) for at, refs in asked.items()]):
-        earlier = causes.entries[row[0]] = _earlier(row)
+    for *fields, ref in _union(conn, [(_intents(refs), (*at, *sorted(refs))) for at, refs in asked.items()]):
+        earlier = causes.entries[fields[0]] = _earlier(fields)
         place = earlier.stream, as_text(ref)
         causes.intents[place] = max(earlier.position, causes.intents.get(place, 0))
     for id_, second, latest in _union(conn, [(_LAST_OWN, at) for at in seconds]):
@@ -183,7 +183,9 @@ def look_back(conn: Connection, drafts: Iterable[Draft], streams: Streams, head:
 def _union(conn: Connection, parts: Sequence[tuple[str, tuple[Any, ...]]]) -> Iterator[tuple[Any, ...]]:
     for start in range(0, len(parts), _PARTS):
         chunk = parts[start : start + _PARTS]
-        yield from query(conn, " UNION ALL ".join(sql for sql, _ in chunk), tuple(value for _, at in chunk for value in at))
+        yield from query(
+            conn, " UNION ALL ".join(sql for sql, _ in chunk), tuple(value for _, at in chunk for value in at)
+        )
 
 
 def _earlier(row: Sequence[Any]) -> _Earlier:

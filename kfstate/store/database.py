@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from weakref import WeakSet
 
 import attrs
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine import URL, Transaction
+from sqlalchemy.exc import DBAPIError
 
 from kfstate.errors import ClosedError, TransactionError
 from kfstate.store import dialect
@@ -52,6 +54,8 @@ class Database:
         """Execution options of every transaction, as :data:`~kfstate.store.dialect.NAMES`."""
         self._inside: ContextVar[_Inside | None] = ContextVar("kfstate_inside", default=None)
         self._log_id: bytes | None = None
+        self._hosts: WeakSet[Engine] = WeakSet()
+        """Callers' engines whose connections lead to a log."""
         self.committed: list[Callable[[], None]] = []
         """Called after every commit of :meth:`writing`: wake-ups, which are hints and must not raise."""
 
@@ -98,14 +102,32 @@ class Database:
         if self._log_id is None:
             with self.reading() as reading:
                 self._log_id = read_head(reading).log_id
-        known = conn.engine.dialect.name == self.engine.dialect.name
-        if not (known and (conn.dialect.name == "sqlite" or inspect(conn).has_table("kf_log_head"))):
-            raise TransactionError(found=f"a connection to {conn.engine.url!r}, without this log", needed="this log")
-        head = lock_head(conn)
+        if conn.engine not in self._hosts:
+            self._ask_for_log(conn)
+        try:
+            head = lock_head(conn)
+        except DBAPIError as error:
+            # Only SQLite gets here without the log: it was not asked before, because a read would begin a transaction.
+            if inspect(conn).has_table("kf_log_head"):
+                raise
+            raise self._without_log(conn) from error
         if head.log_id != self._log_id:
             raise TransactionError(found=f"log {head.log_id.hex()}", needed=f"log {self._log_id.hex()}")
+        self._hosts.add(conn.engine)
         self._inside.set(_Inside(conn.get_transaction()))
+        conn.execution_options(**self.options)
         return head
+
+    def _ask_for_log(self, conn: Connection) -> None:
+        family = {"mariadb": "mysql"}
+        theirs, ours = conn.dialect.name, self.engine.dialect.name
+        same = family.get(theirs, theirs) == family.get(ours, ours)
+        # On a server a statement that fails would spoil the caller's transaction.
+        if not same or (ours != "sqlite" and not inspect(conn).has_table("kf_log_head")):
+            raise self._without_log(conn)
+
+    def _without_log(self, conn: Connection) -> TransactionError:
+        return TransactionError(found=f"a connection to {conn.engine.url!r}", needed="one to the engine's own log")
 
     def close(self) -> None:
         """Give back every connection."""

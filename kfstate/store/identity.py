@@ -31,7 +31,7 @@ def look_up(conn: Connection, drafts: Sequence[Draft]) -> Identities:
     for draft in drafts:
         if draft.key:
             days.setdefault(draft.day, set()).add(draft.key)
-    groups = [((day,), keys) for day, keys in days.items()]
+    groups: list[tuple[tuple[int, ...], set[bytes]]] = [((day,), keys) for day, keys in days.items()]
     if sum(len(keys) for _, keys in groups) <= _FEW:
         groups = [(tuple(days), set().union(*days.values()))] if days else []
     known: Identities = {}

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 (the SQL is put together from constants)
 """Streams: found under the lock, with their versions and names, in one statement; made where they are new."""
 
 from collections.abc import Callable, Iterable, Iterator
@@ -72,9 +71,7 @@ class Streams:
         """Return a stream, or None where the log does not have it yet."""
         return self.found.get(same(key))
 
-    def open(
-        self, drafts: Iterable[Draft], entropy: Callable[[int], bytes]
-    ) -> tuple[dict[StreamKey, Open], Servicers]:
+    def open(self, drafts: Iterable[Draft], entropy: Callable[[int], bytes]) -> tuple[dict[StreamKey, Open], Servicers]:
         """Return the streams of drafts, and (corp_id, servicer_userid) → name of every servicer in them.
 
         Keys that differ only in the case of a servicer share one :class:`Open`.
@@ -210,4 +207,6 @@ def _take(streams: Streams, corp_id: str, row: tuple[Any, ...]) -> None:
     if key not in streams.found:
         named = (name, None) if kind == CUSTOMER else (None, name)
         at = -1 if latest is None else latest
-        streams.found[key] = Open(_row(stream_id, key, *named), version or 0, _prefix(key, *named), created=False, latest=at)
+        streams.found[key] = Open(
+            _row(stream_id, key, *named), version or 0, _prefix(key, *named), created=False, latest=at
+        )
