@@ -92,6 +92,7 @@ class Handling:
         :class:`GivenUpError` where the subscription is to stop at an entry that cannot be handled.
         """
         with self.database.reading() as conn:
+            leases.look(conn, self.lease)
             hold(conn, self.lease.checkpoint)
             requeued = letters.requeued(conn, self.lease.name, self.settings.batch)
             again = [(letter, self._of_letter(conn, letter)) for letter in requeued]

@@ -3,14 +3,14 @@
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, Select, delete, or_, select, update
 
 from kfstate.clock import Clock
 from kfstate.errors import LeaseLostError
 from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.tables import kf_subscription
 
-__all__ = ["Lease", "claim", "create", "find", "free", "lock", "move", "release", "remove", "renew"]
+__all__ = ["Lease", "claim", "create", "find", "free", "lock", "look", "move", "release", "remove", "renew"]
 
 _held = kf_subscription.c
 
@@ -76,8 +76,19 @@ def lock(conn: Connection, lease: Lease) -> None:
 
     Raises :class:`~kfstate.errors.LeaseLostError` where the lease is another's by now.
     """
-    wanted = select(_held.epoch, _held.position).where(_held.name == lease.name).with_for_update()
-    row = conn.execute(wanted).first()
+    _check(lease, conn.execute(_row(lease).with_for_update()).first())
+
+
+def look(conn: Connection, lease: Lease) -> None:
+    """Raise :class:`~kfstate.errors.LeaseLostError` where the lease is another's by now; locks nothing."""
+    _check(lease, conn.execute(_row(lease)).first())
+
+
+def _row(lease: Lease) -> Select[tuple[int, int]]:
+    return select(_held.epoch, _held.position).where(_held.name == lease.name)
+
+
+def _check(lease: Lease, row: Any) -> None:
     if row is None or (row.epoch, row.position) != (lease.epoch, lease.checkpoint.position):
         raise _lost(lease, row)
 
