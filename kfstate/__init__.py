@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kfstate.version import __version__
 
 if TYPE_CHECKING:
-    from kfstate.aio import AsyncEngine
+    from kfstate.aio import AsyncEngine, AsyncEvent, AsyncSubscription
     from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
     from kfstate.errors import (
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         LockTimeoutError,
         MachineError,
         PoisonEntryError,
+        ProjectionError,
         SchemaError,
         StoreError,
         StrictOutcomeError,
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
         VersionConflictError,
         WireError,
     )
-    from kfstate.feed import DeadLetterView, Event, Subscription, SubscriptionView
+    from kfstate.feed import DeadLetterView, Event, Projection, Projections, Subscription, SubscriptionView
     from kfstate.intake import CursorMove, Problem, Report
     from kfstate.machine import MACHINE, Entry, SessionMachine, SessionState, Step, Verdict, evolve, fold, may
+    from kfstate.projections.comparing import BuildDifference, TableDifference
+    from kfstate.projections.refolding import Refolded
+    from kfstate.projections.views import ProjectionView, Rebuilt
     from kfstate.queries.views import (
         ConversationView,
         EntryView,
@@ -58,6 +62,9 @@ __all__ = [
     "MACHINE",
     "SECOND",
     "AsyncEngine",
+    "AsyncEvent",
+    "AsyncSubscription",
+    "BuildDifference",
     "Checkpoint",
     "CheckpointError",
     "Clock",
@@ -81,8 +88,14 @@ __all__ = [
     "OwnEntry",
     "PoisonEntryError",
     "Problem",
+    "Projection",
+    "ProjectionError",
+    "ProjectionView",
+    "Projections",
     "QueueView",
+    "Rebuilt",
     "Recorded",
+    "Refolded",
     "Report",
     "SchemaError",
     "SegmentView",
@@ -97,6 +110,7 @@ __all__ = [
     "Subscription",
     "SubscriptionView",
     "SystemClock",
+    "TableDifference",
     "TransactionError",
     "Transition",
     "UnknownConversationError",
@@ -115,7 +129,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "aio": ("AsyncEngine",),
+    "aio": ("AsyncEngine", "AsyncEvent", "AsyncSubscription"),
     "clock": ("SECOND", "Clock", "SystemClock"),
     "engine": ("Engine", "Recorded"),
     "errors": (
@@ -128,6 +142,7 @@ _HOMES = {
         "LockTimeoutError",
         "MachineError",
         "PoisonEntryError",
+        "ProjectionError",
         "SchemaError",
         "StoreError",
         "StrictOutcomeError",
@@ -139,9 +154,12 @@ _HOMES = {
         "VersionConflictError",
         "WireError",
     ),
-    "feed": ("DeadLetterView", "Event", "Subscription", "SubscriptionView"),
+    "feed": ("DeadLetterView", "Event", "Projection", "Projections", "Subscription", "SubscriptionView"),
     "intake": ("CursorMove", "Problem", "Report"),
     "machine": ("MACHINE", "Entry", "SessionMachine", "SessionState", "Step", "Verdict", "evolve", "fold", "may"),
+    "projections.comparing": ("BuildDifference", "TableDifference"),
+    "projections.refolding": ("Refolded",),
+    "projections.views": ("ProjectionView", "Rebuilt"),
     "queries.views": (
         "as_json",
         "ConversationView",

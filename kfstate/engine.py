@@ -11,24 +11,22 @@ from sqlalchemy import Connection
 from kfstate import intake
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.concurrency import THREADS, Concurrency
-from kfstate.errors import ArgumentError, UnknownConversationError
+from kfstate.errors import UnknownConversationError
 from kfstate.feed.face import Feed
+from kfstate.feed.own import Projection
+from kfstate.feed.projections import Projections
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict, initial, may
 from kfstate.opening import prepare
 from kfstate.projections import live
+from kfstate.projections.building import Site
+from kfstate.projections.builds import LiveReader
+from kfstate.projections.views import increments
 from kfstate.queries import conversations as conversation_queries
 from kfstate.queries import history as history_queries
 from kfstate.queries import sessions as session_queries
-from kfstate.queries.conversations import PAGE, Filter
-from kfstate.queries.views import (
-    ConversationView,
-    Explanation,
-    LoadView,
-    QueueView,
-    SessionView,
-    StepView,
-)
+from kfstate.queries.conversations import PAGE, Filter, wanted_state
+from kfstate.queries.views import ConversationView, Explanation, LoadView, QueueView, SessionView, StepView
 from kfstate.service_state import KfServiceState
 from kfstate.store import cursor as cursors
 from kfstate.store import verify
@@ -72,10 +70,12 @@ class Engine(Feed):
         clock: Clock | None = None,
         lock_timeout: float = 10.0,
         upcasters: Iterable[Upcaster] = (),
+        projections: Iterable[Projection] = (),
     ) -> None:
         """Open the database.
 
-        ``lock_timeout`` is in seconds; ``upcasters`` bring payloads of own entries up to date for readers. Raises
+        ``lock_timeout`` is in seconds; ``upcasters`` bring payloads of own entries up to date for readers;
+        ``projections`` are the caller's own, see :class:`~kfstate.feed.own.Projection`. Raises
         :class:`~kfstate.errors.SchemaError` where the database is newer than this release, or where the triggers that
         guard the log are gone.
         """
@@ -84,9 +84,13 @@ class Engine(Feed):
         self._clock = clock or SystemClock()
         self._database = self._connected(url, lock_timeout)
         self._reading, self._writing = self._database.reading, self._database.writing
+        self._read = LiveReader(self._database.read)
         self._appends = intake.Appends(self._database, self._clock, self._concurrency, patience=lock_timeout)
         try:
+            site = Site(self._database, self._clock, self._concurrency.signal)
+            self.projections = Projections(site, projections, corp_id=corp_id)
             prepare(self._database, clock=self._clock, corp_id=corp_id)
+            self.projections.open()
         except BaseException:
             self._database.close()
             raise
@@ -103,7 +107,7 @@ class Engine(Feed):
         self.close()
 
     def close(self) -> None:
-        """Stop what runs beside, take no more appends, wait for those that were taken, and give back every connection."""
+        """Stop what runs beside, take no more appends, wait for those taken, and give back every connection."""
         self._close_feed()
         self._appends.close()
         self._database.close()
@@ -181,7 +185,7 @@ class Engine(Feed):
         """
         now = None if as_of_log else self._now()
         view = conversation_queries.conversation(
-            self._database.read, open_kfid, external_userid, corp_id=self.corp_id, now=now
+            self._read, open_kfid, external_userid, corp_id=self.corp_id, now=now
         )
         if view is None:
             raise UnknownConversationError(open_kfid, external_userid)
@@ -209,9 +213,8 @@ class Engine(Feed):
         as_of_log: bool = False,
     ) -> Iterator[ConversationView]:
         """Yield conversations by ``external_userid`` and ``open_kfid``; ``after`` is such a pair to go on from."""
-        wanted = Filter(
-            state=_state(state), account=account, servicer=servicer, doubt=doubt, now=None if as_of_log else self._now()
-        )
+        now = None if as_of_log else self._now()
+        wanted = Filter(state=wanted_state(state), account=account, servicer=servicer, doubt=doubt, now=now)
         yield from self._pages(partial(conversation_queries.conversations, wanted=wanted), after, limit)
 
     def counts(
@@ -225,7 +228,7 @@ class Engine(Feed):
     ) -> dict[KfServiceState, int]:
         """Return how many of the conversations that :meth:`conversations` would yield are in each state."""
         now = None if as_of_log else self._now()
-        wanted = Filter(state=_state(state), account=account, servicer=servicer, doubt=doubt, now=now)
+        wanted = Filter(state=wanted_state(state), account=account, servicer=servicer, doubt=doubt, now=now)
         with self._reading() as conn:
             return conversation_queries.counts(conn, wanted, corp_id=self.corp_id)
 
@@ -282,16 +285,15 @@ class Engine(Feed):
     # Care
 
     def rebuild(self, *, progress: live.Progress | None = None) -> int:
-        """Fold the whole log again into empty projections, in one transaction; return how many entries were folded."""
-        with self._writing() as conn:
-            return live.rebuild(conn, progress=progress)
+        """Fold the whole log again beside the projections, and switch where that differs; return how many entries.
+
+        Writes go on meanwhile. :attr:`projections` does the same step by step, and takes it back.
+        """
+        return self.projections.rebuild(progress=increments(progress)).entries
 
     def check(self, *, progress: live.Progress | None = None) -> live.Difference:
-        """Fold the whole log again beside the projections and count the rows that differ; changes nothing."""
-        with self._writing() as conn:
-            found = live.compare(conn, progress=progress)
-            conn.rollback()
-        return found
+        """Fold the whole log again beside the projections and count the rows that differ; leaves them as they are."""
+        return self.projections.checked(progress=increments(progress))
 
     def verify(self, expect: str | None = None) -> verify.Verified:
         """Recompute the hash chain over the whole log and the commitments of all payloads.
@@ -335,13 +337,3 @@ class Engine(Feed):
 
     def _now(self) -> int:
         return self._clock.now() // SECOND
-
-
-def _state(state: KfServiceState | int | str | None) -> KfServiceState | None:
-    if state is None or isinstance(state, KfServiceState):
-        return state
-    try:
-        return KfServiceState[state.upper()] if isinstance(state, str) else KfServiceState(state)
-    except (KeyError, ValueError):
-        allowed = ", ".join(f"{int(each)} {each.word}" for each in KfServiceState)
-        raise ArgumentError(name="state", value=repr(state), allowed=allowed) from None

@@ -2,6 +2,8 @@
 
 from kfstate.feed.events import Event, read_events
 from kfstate.feed.face import Feed
+from kfstate.feed.own import Projection
+from kfstate.feed.projections import Projections
 from kfstate.feed.running import Handler, Settings, Subscription
 from kfstate.feed.status import DeadLetterView, SubscriptionView
 
@@ -10,6 +12,8 @@ __all__ = [
     "Event",
     "Feed",
     "Handler",
+    "Projection",
+    "Projections",
     "Settings",
     "Subscription",
     "SubscriptionView",

@@ -41,10 +41,6 @@ class Projected:
 
     late: set[int] = attrs.Factory(set)
     """Positions of entries that sort before what was folded already."""
-    unknown: int = 0
-    """Entries of which no rule knows what they mean."""
-    revised: list[int] = attrs.Factory(list)
-    """Positions of earlier entries whose step is another one now."""
 
 
 class Projector:
@@ -62,8 +58,15 @@ class Projector:
         self._looked_at = self._side.kinds
         self._calm = calm(machine)
 
-    def commit(self, rows: Sequence[EntryRow], streams: Mapping[int, Stream]) -> Projected:
-        """Fold the entries of one commit. ``streams`` has every stream of them."""
+    def join(self, conn: Connection) -> None:
+        """Go on in another transaction. Nobody else may have written to these tables since :meth:`flush`."""
+        self._conn = conn
+        self._side.join(conn)
+
+    def commit(
+        self, rows: Sequence[EntryRow], streams: Mapping[int, Stream], *, known_from: int | None = None
+    ) -> Projected:
+        """Fold the entries of one commit, the last of which is at ``known_from``. ``streams`` has their streams."""
         met = Projected()
         grouped: dict[int, list[EntryRow]] = {}
         for row in rows:
@@ -71,7 +74,6 @@ class Projector:
             if stream.kind == "conversation":
                 grouped.setdefault(row.stream, []).append(row)
             elif row.kind in _UNKNOWN:
-                met.unknown += 1
                 self._side.anomaly(row, "unknown")
             if row.again:
                 self._side.anomaly(row, "conflicting_msgid")
@@ -80,7 +82,7 @@ class Projector:
             if row.again != 1 and (row.as_kind or row.kind) in self._looked_at:
                 self._side.take(row, stream)
         self._load(grouped, streams)
-        known_from = rows[-1].position
+        known_from = rows[-1].position if known_from is None else known_from
         for number, group in grouped.items():
             self._fold(self._held[number], group, known_from, met)
         if len(self._held) > self._hold:
@@ -122,27 +124,27 @@ class Projector:
         if in_order:
             self._dirty[held.stream] = held
             for row in group:
-                self._on_time(held, row, known_from, met)
+                self._on_time(held, row, known_from)
             return
         entries = [Entry._make(row[:_FOLDED]) for row in group]
         earliest = min(entry.sort_second for entry in entries)
         if earliest <= before or not _REWRITING.isdisjoint(entry.kind for entry in entries):
             met.late.update(entry.position for entry in entries if entry.sort_second < before)
-            self._refold(held, entries, earliest, known_from, met)
+            self._refold(held, entries, earliest, known_from)
             return
         self._dirty[held.stream] = held
         for tied in in_seconds(entries):
             if len(tied) == 1:
-                self._on_time(held, tied[0], known_from, met)
+                self._on_time(held, tied[0], known_from)
             else:
-                self._together(held, tied, known_from, met)
+                self._together(held, tied, known_from)
 
-    def _on_time(self, held: Conversation, entry: tuple[Any, ...], known_from: int, met: Projected) -> None:
+    def _on_time(self, held: Conversation, entry: tuple[Any, ...], known_from: int) -> None:
         """Fold an entry that has its second to itself."""
         state, session = held.state, held.session
         row = self._calm(state, entry)
         if row is None:
-            self._together(held, (Entry._make(entry[:_FOLDED]),), known_from, met)
+            self._together(held, (Entry._make(entry[:_FOLDED]),), known_from)
             return
         now, servicer = state.service_state, state.servicer
         self._steps.append(
@@ -154,15 +156,14 @@ class Projector:
         if session is not None and session.number == state.session:
             note_message(session, held.segment, entry[_KIND], entry[_SECOND], servicer=entry[_TO], state=now)
 
-    def _together(self, held: Conversation, group: Sequence[Entry], known_from: int, met: Projected) -> None:
+    def _together(self, held: Conversation, group: Sequence[Entry], known_from: int) -> None:
         for place, step in enumerate(self._second(held, group, {})):
-            self._note(step_row(step, place, known_from), step, met)
+            self._note(step_row(step, place, known_from), step)
 
-    def _note(self, row: StepRow, step: Step, met: Projected) -> None:
+    def _note(self, row: StepRow, step: Step) -> None:
         self._steps.append(row)
         outcome = step.row.outcome
         if outcome not in _PLAIN:
-            met.unknown += outcome == "unknown"
             self._side.step(step.entry.position, outcome, step.entry.stream, step.entry.sort_second)
 
     def _second(self, held: Conversation, group: Sequence[Entry], skip: Mapping[int, str]) -> list[Step]:
@@ -205,32 +206,46 @@ class Projector:
         )
         return held.session
 
-    def _refold(
-        self, held: Conversation, entries: Sequence[Entry], earliest: int, known_from: int, met: Projected
-    ) -> None:
-        """Fold a conversation again from the last session that opened before the earliest entry or target."""
+    def _refold(self, held: Conversation, entries: Sequence[Entry], earliest: int, known_from: int) -> None:
+        """Fold a conversation again from the last session that opened before the earliest entry or target.
+
+        What is before these comes out as it did, so that its steps are not looked at.
+        """
         if held.stream in self._dirty:
-            self.flush()
+            bulk_insert(self._conn, kf_step, self._steps)
+            self._steps.clear()
+            conversations.write(self._conn, [held])
         rewriting = self._rewriting(held.stream, known_from)
         second = min([earliest, *self._rewritten(held.stream, entries, rewriting)])
         number, start, state = conversations.checkpoint(self._conn, held.stream, second)
-        stored = current(self._conn, held.stream, start, known_from)
+        stored = current(self._conn, held.stream, second, known_from)
         conversations.forget_sessions(self._conn, held.stream, number)
         held.state, held.session, held.segment = state, None, None
         skip = left_out(rewriting)
-        new = {entry.position for entry in entries}
         self._dirty[held.stream] = held
         for group in in_seconds(self._entries(held.stream, start, known_from)):
+            if group[0].sort_second < second:
+                if len(group) > 1 or group[0].position in skip or not self._calmly(held, group[0]):
+                    self._second(held, group, skip)
+                continue
             for place, step in enumerate(self._second(held, group, skip)):
                 row = step_row(step, place, known_from)
                 was = stored.get(row[0])
                 if was is None:
-                    self._note(row, step, met)
+                    self._note(row, step)
                 elif was[2:] != row[2:]:
                     self._side.forget_steps([row[0]])
-                    met.revised.append(row[0])
-                    self._note(row, step, met)
-        met.revised[:] = [position for position in met.revised if position not in new]
+                    self._note(row, step)
+
+    def _calmly(self, held: Conversation, entry: Entry) -> bool:
+        """Fold an entry if it moves nothing, without its step; tell whether that was so."""
+        if self._calm(held.state, entry) is None:
+            return False
+        session, state = held.session, held.state
+        if session is not None and session.number == state.session:
+            servicer, now = entry.servicer_to, state.service_state
+            note_message(session, held.segment, entry.kind, entry.sort_second, servicer=servicer, state=now)
+        return True
 
     def _rewritten(self, stream: int, entries: Iterable[Entry], rewriting: Sequence[Entry]) -> list[int]:
         """Return the seconds of all whose part in the fold these entries change.

@@ -65,6 +65,10 @@ class SideTables:
             **dict.fromkeys(_FATES, self._fate),
         }
 
+    def join(self, conn: Connection) -> None:
+        """Go on in another transaction."""
+        self._conn = conn
+
     @property
     def kinds(self) -> frozenset[str]:
         """The kinds that these tables look at."""

@@ -5,21 +5,34 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.errors import ArgumentError
 from kfstate.machine import MACHINE, SessionState, state_at
 from kfstate.machine.state import STRONG
+from kfstate.projections.builds import LIVE_VERSION
 from kfstate.queries.views import ConversationView, LoadView, QueueView, SendWindow, at_second, at_time
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import Read, query
 
-__all__ = ["PAGE", "After", "Filter", "conversation", "conversations", "counts", "folded", "load", "queue"]
+__all__ = [
+    "PAGE",
+    "After",
+    "Filter",
+    "conversation",
+    "conversations",
+    "counts",
+    "folded",
+    "load",
+    "queue",
+    "wanted_state",
+]
 
 _STATE = [field.name for field in attrs.fields(SessionState)]
 _STRONG = ", ".join(f"'{row.name}'" for row in MACHINE.spec.rows if row.evidence in STRONG)
 _GAP = (
-    "CASE WHEN a.gap_until > COALESCE(c.decided, 0) THEN NOT EXISTS (SELECT 1 FROM kf_entry e "
+    "(a.gap_until > COALESCE(c.decided, 0) AND NOT EXISTS (SELECT 1 FROM kf_entry e "
     "JOIN kf_step p ON p.position = e.position WHERE e.stream = c.stream AND e.sort_second >= a.gap_until "
     f"AND p.transition IN ({_STRONG}) "
-    "AND p.known_from = (SELECT MAX(x.known_from) FROM kf_step x WHERE x.position = e.position)) ELSE 0 END"
+    "AND p.known_from = (SELECT MAX(x.known_from) FROM kf_step x WHERE x.position = e.position)))"
 )
 """Whether entries of the account were lost after which no strong evidence of the conversation came."""
 _COLUMNS = (
@@ -34,7 +47,8 @@ _JOINS = (
     "LEFT JOIN kf_cursor u ON u.corp_id = n.corp_id AND u.open_kfid = c.open_kfid "
 )
 _ONE = (
-    f"SELECT {_COLUMNS} FROM kf_name n JOIN kf_stream s ON s.corp_id = n.corp_id AND s.kind = 'conversation' "
+    f"SELECT {_COLUMNS}, {LIVE_VERSION} FROM kf_name n "
+    "JOIN kf_stream s ON s.corp_id = n.corp_id AND s.kind = 'conversation' "
     "AND s.open_kfid = ? AND s.customer = n.id AND s.servicer = 0 JOIN kf_conversation c ON c.stream = s.id "
     + _JOINS.partition("c.customer ")[2]
     + "WHERE n.corp_id = ? AND n.kind = 'customer' AND n.folded = ?"
@@ -48,6 +62,20 @@ After = tuple[str, str] | int
 _WORDS = {int(state): (state, state.word) for state in KfServiceState}
 _MACHINE_VERSION = MACHINE.spec.version
 _UNLIMITED = 1 << 62
+
+
+def wanted_state(state: KfServiceState | int | str | None) -> KfServiceState | None:
+    """Return the state that a number or a word names.
+
+    Raises :class:`~kfstate.errors.ArgumentError`.
+    """
+    if state is None or isinstance(state, KfServiceState):
+        return state
+    try:
+        return KfServiceState[state.upper()] if isinstance(state, str) else KfServiceState(state)
+    except (KeyError, ValueError):
+        allowed = ", ".join(f"{int(each)} {each.word}" for each in KfServiceState)
+        raise ArgumentError(name="state", value=repr(state), allowed=allowed) from None
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +141,7 @@ def folded(conn: Connection, open_kfid: str, external_userid: str, *, corp_id: s
     if not rows:
         return None
     servicer = rows[0][2]
-    return attrs.evolve(SessionState(*rows[0][7:]), servicer=servicer and servicer.casefold())
+    return attrs.evolve(SessionState(*rows[0][7 : 7 + len(_STATE)]), servicer=servicer and servicer.casefold())
 
 
 def conversations(
@@ -174,13 +202,14 @@ def queue(conn: Connection, *, account: str | None, corp_id: str, now: int) -> l
 
 def load(conn: Connection, *, account: str | None, corp_id: str, now: int) -> list[LoadView]:
     """Return every servicer that an account has shown, with the sessions that run now."""
+    where, values = ("", ()) if account is None else ("AND v.open_kfid = ? ", (account,))
     rows = query(
         conn,
         "SELECT v.open_kfid, n.value, v.receiving, v.stop_type, (SELECT COUNT(*) FROM kf_conversation c "
         "WHERE c.open_kfid = v.open_kfid AND c.servicer = v.servicer AND c.service_state = 3 "
         "AND (c.expires_at IS NULL OR c.expires_at > ?)) FROM kf_servicer v JOIN kf_name n ON n.id = v.servicer "
-        "WHERE n.corp_id = ? AND (? IS NULL OR v.open_kfid = ?) ORDER BY v.open_kfid, n.folded",
-        (now, corp_id, account, account),
+        f"WHERE n.corp_id = ? {where}ORDER BY v.open_kfid, n.folded",
+        (now, corp_id, *values),
     )
     return [
         LoadView(open_kfid, name, None if receiving is None else bool(receiving), stop_type, sessions)

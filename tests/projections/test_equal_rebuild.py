@@ -3,13 +3,14 @@
 import random
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 
 from kfstate.engine import Engine
 from kfstate.machine import fold
 from kfstate.machine.state import pack
-from kfstate.projections import live, projector
+from kfstate.projections import builds, folding, live, projector
 from kfstate.projections.tables import TABLES, kf_conversation
 from kfstate.store.dialect import query
 from kfstate.store.read import stream_entries
@@ -105,8 +106,8 @@ def test_little_memory(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
             play(engine, clock, seeded(random.Random(seed), 80, WORDS))
             before = dump(engine)
             with monkeypatch.context() as patch:
-                patch.setattr(live, "Projector", forgetful)
-                patch.setattr(live, "_READ", 7)
+                patch.setattr(folding, "Projector", forgetful)
+                patch.setattr(folding, "_READ", 7)
                 patch.setattr(projector, "_STEPS", 3)
                 engine.rebuild()
             assert before == dump(engine)
@@ -120,7 +121,7 @@ def test_caught_up_in_parts(fresh: Fresh) -> None:
         with engine._writing() as conn:
             for table in TABLES:
                 query(conn, f"DELETE FROM {table.name}")
-            live._store(conn, 0)
+            builds.store(conn, attrs.evolve(builds.live(conn), position=0, chain=None))
         assert engine.position() == engine.behind()
         lag, rounds = 1, 0
         while lag:
