@@ -15,10 +15,12 @@ from kfstate.store import dialect, schema
 from kfstate.store.append import append
 from kfstate.store.dialect import query
 from kfstate.store.facts import draft_elements
+from kfstate.store.head import lock_head
 from kfstate.testing import FrozenClock, customer_message, page
 from tests.engine.story import DAY2, KF, USER, Teller, entered, own, said
 from tests.engine.tables import PROJECTIONS, dump, everything, rows
 from tests.engine.worlds import NOW, jsonl
+from tests.store.behind import drop_trigger
 
 __all__: list[str] = []
 
@@ -78,7 +80,7 @@ def test_newer_database(url: str, clock: FrozenClock) -> None:
 def test_triggers_are_gone(url: str, clock: FrozenClock) -> None:
     """A database whose log is not guarded is refused."""
     with Engine(url, clock=clock) as engine, engine._writing() as conn:
-        query(conn, "DROP TRIGGER kf_entry_update")
+        drop_trigger(conn, "kf_entry", "kf_entry_update")
     with pytest.raises(SchemaError, match="kf_entry_update"):
         Engine(url, clock=clock)
 
@@ -264,9 +266,11 @@ def test_log_is_locked(url: str, clock: FrozenClock) -> None:
     """A writer that waits too long for another one says so; readers do not wait at all."""
     with Engine(url, clock=clock) as one, Engine(url, clock=clock, lock_timeout=0.01) as other:
         one.ingest(page([customer_message(KF, USER, NOW)]))
-        with one._writing(), pytest.raises(LockTimeoutError):
+        with one._writing() as conn, pytest.raises(LockTimeoutError):
+            lock_head(conn)
             other.ingest(page([customer_message(KF, USER, NOW + 1)]))
-        with one._writing():
+        with one._writing() as conn:
+            lock_head(conn)
             assert "untreated" == other.state(KF, USER).state
         assert 1 == other.ingest(page([customer_message(KF, USER, NOW + 1)])).appended
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-__all__ = ["change", "spelled", "unguarded"]
+__all__ = ["change", "drop_trigger", "spelled", "unguarded"]
 
 _POSTGRESQL = (
     "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
@@ -43,6 +43,12 @@ def unguarded(conn: Connection) -> Iterator[None]:
     yield
     for statement in ddl.values():
         conn.exec_driver_sql(statement.replace("%", "%%"), ())
+
+
+def drop_trigger(conn: Connection, table: str, name: str) -> None:
+    """Take one trigger away."""
+    on = f" ON {table}" if conn.dialect.name == "postgresql" else ""
+    conn.exec_driver_sql(f"DROP TRIGGER {name}{on}")
 
 
 def _ddl(conn: Connection) -> Iterator[tuple[str, str]]:
