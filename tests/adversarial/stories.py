@@ -17,11 +17,12 @@ from tests.adversarial.processes import Say
 from tests.adversarial.writers import KF, message
 from tests.servers.databases import NOW
 
-__all__ = ["HANDLED", "STORIES", "append", "handling", "tell"]
+__all__ = ["HANDLED", "LEASE", "STORIES", "append", "handling", "tell"]
 
 HANDLED = Table("handled", MetaData(), Column("position", Integer), Column("by_whom", String(20)))
 """What a handler of ours writes: no key, so that a second time would be seen."""
-LEASE = 0.2
+LEASE = 0.1
+"""Seconds that the next runner of a subscription waits for one that was killed."""
 Story = Callable[[Engine, Say, int], None]
 
 

@@ -10,7 +10,7 @@ import pytest
 from kfstate.engine import Engine
 from kfstate.testing import page
 from tests.adversarial.processes import Child, beside
-from tests.adversarial.stories import HANDLED, append, handling, tell
+from tests.adversarial.stories import HANDLED, LEASE, append, handling, tell
 from tests.adversarial.writers import KF, message
 from tests.engine.tables import dump, rows
 
@@ -23,6 +23,8 @@ OF_STORY = (
     "JOIN kf_name n ON n.id = s.customer WHERE n.value = ? ORDER BY e.version"
 )
 WHOLE = ["customer_message", "session_status_change", "own_action", "correction"]
+BACKLOG = 4
+"""Entries that a subscription finds when it is started: two batches."""
 ACKNOWLEDGED = {"page": 2, "own": 3, "late": 4}
 """How many entries of the first conversation are there once this was said."""
 
@@ -73,16 +75,17 @@ def test_subscription(url: str) -> None:
     with Engine(url) as engine:
         with engine._writing() as conn:
             HANDLED.create(conn)
-        count = 1
         for number, _child in killed(url, "follow"):
             done = [position for (position,) in rows(engine, "SELECT position FROM handled")]
             assert list(range(1, len(done) + 1)) == sorted(done)
-            assert [len(done)] == [found.position for found in engine.subscriptions()] or number < 10
-            engine.ingest(page([message(f"{number}-{place}") for place in range(3)]), account=KF)
-            count += 3
-        assert number > 10
-        engine.subscribe("s", handling("last"), lease=0.2, poll=0.02).run(until_idle=True)
-        assert [(at,) for at in range(1, count + 1)] == sorted(rows(engine, "SELECT position FROM handled"))
+            assert len(done) == max((found.position for found in engine.subscriptions()), default=0)
+            backlog = engine.position() - len(done)
+            more = [message(f"{number}-{place}") for place in range(BACKLOG - backlog)]
+            engine.ingest(page(more), account=KF)
+        assert number > 30
+        engine.subscribe("s", handling("last"), lease=LEASE, poll=0.02).run(until_idle=True)
+        expected = [(at,) for at in range(1, engine.position() + 1)]
+        assert expected == sorted(rows(engine, "SELECT position FROM handled"))
         assert None is engine.verify().damage
 
 

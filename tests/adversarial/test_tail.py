@@ -13,7 +13,7 @@ from tests.adversarial.writers import crowd, pages
 
 __all__: list[str] = []
 
-PROCESSES, THREADS, PAGES = 3, 4, 12
+PROCESSES, THREADS, PAGES, KILLS = 3, 4, 12, 6
 ENTRIES = 1 + PROCESSES * THREADS * sum(len(names) for names, _ in pages("", PAGES))
 """With the entry of the machine."""
 
@@ -21,16 +21,14 @@ ENTRIES = 1 + PROCESSES * THREADS * sum(len(names) for names, _ in pages("", PAG
 @pytest.mark.slow
 def test_seen_is_committed(url: str, tmp_path: Path) -> None:
     """Killed and started again from its cursor, a tail sees what 12 writers in 3 processes commit, in its order."""
-    file, chance, kills = tmp_path / "cursor.db", random.Random(1), 0
+    file, chance = tmp_path / "cursor.db", random.Random(1)
     with contextlib.ExitStack() as stack:
         writers = [stack.enter_context(beside(crowd, url, f"p{one}-", THREADS, PAGES)) for one in range(PROCESSES)]
-        ended = False
-        while not ended:
+        for _ in range(KILLS):
             with beside(tail, url, str(file), ENTRIES) as reader:
-                ended = not _killed_after(reader, chance.randrange(5, 40)) or kills >= 8
-                if ended:
-                    assert 0 == reader.end()
-                kills += 1
+                _kill_after(reader, chance.randrange(5, 40))
+        with beside(tail, url, str(file), ENTRIES) as reader:
+            assert 0 == reader.end()
         assert [0] * PROCESSES == [writer.end() for writer in writers]
         acknowledged = [name for writer in writers for names in writer.said for name in names]
     with Engine(url) as engine:
@@ -41,12 +39,9 @@ def test_seen_is_committed(url: str, tmp_path: Path) -> None:
     assert committed == seen(file)
 
 
-def _killed_after(reader: Child, count: int) -> bool:
-    """Kill a reader after it said some things; False where it came to its end before."""
-    for _ in range(count):
-        try:
+def _kill_after(reader: Child, count: int) -> None:
+    """Kill a reader after it said some things, or leave it where it came to its end before."""
+    with contextlib.suppress(EOFError):
+        for _ in range(count):
             reader.hear()
-        except EOFError:
-            return False
-    reader.kill()
-    return True
+        reader.kill()
