@@ -1,24 +1,23 @@
 """AsyncEngine: every method of Engine, to be awaited. No logic of its own."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
 from functools import partial
-from importlib.util import find_spec
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
 
 from kfstate import intake
 from kfstate.aio.greenlets import AsyncTasks, inside
+from kfstate.aio.inner import InnerEngine, ask_for_greenlets
+from kfstate.aio.subscription import AsyncHandler, AsyncSubscription, called
 from kfstate.clock import Clock
 from kfstate.engine import Engine, Recorded
-from kfstate.errors import DriverError, TransactionError
+from kfstate.errors import TransactionError
+from kfstate.feed import DeadLetterView, SubscriptionView
+from kfstate.feed.face import Start
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict
 from kfstate.projections import live
@@ -36,7 +35,6 @@ from kfstate.service_state import KfServiceState
 from kfstate.store import verify
 from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.cursor import Cursor
-from kfstate.store.database import Database
 from kfstate.store.envelope import OwnEntry
 from kfstate.store.rows import Expected
 from kfstate.store.upcasting import Upcaster
@@ -48,26 +46,6 @@ __all__ = ["AsyncEngine"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class _Inside(Engine):
-    """An engine that lives in greenlets: it connects through asyncio's drivers, and waits by awaiting."""
-
-    def __init__(self, tasks: AsyncTasks, url: str, **kwargs: Any) -> None:
-        self._concurrency = tasks
-        self._memory, url = _kept(url)
-        try:
-            super().__init__(url, **kwargs)
-        except BaseException:
-            self._memory.close()
-            raise
-
-    def _connected(self, url: str, lock_timeout: float) -> Database:
-        return Database(url, lock_timeout=lock_timeout, asynchronous=True)
-
-    def close(self) -> None:
-        super().close()
-        self._memory.close()
 
 
 class AsyncEngine:
@@ -88,12 +66,12 @@ class AsyncEngine:
         upcasters: Iterable[Upcaster] = (),
     ) -> None:
         """Take what :class:`kfstate.Engine` takes; the database is opened by :meth:`open`."""
-        _ask_for_greenlets()
+        ask_for_greenlets()
         self.url = url
         self.corp_id = corp_id
         self._tasks = AsyncTasks()
         self._make = partial(
-            _Inside, self._tasks, url, corp_id=corp_id, clock=clock, lock_timeout=lock_timeout, upcasters=upcasters
+            InnerEngine, self._tasks, url, corp_id=corp_id, clock=clock, lock_timeout=lock_timeout, upcasters=upcasters
         )
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -240,9 +218,51 @@ class AsyncEngine:
         """As :meth:`kfstate.Engine.load`."""
         return await self._run(Engine.load, account)
 
+    # The feed
+
     def read_all(self, *, after: int | Checkpoint = 0, limit: int | None = None) -> AsyncGenerator[EntryView, None]:
         """As :meth:`kfstate.Engine.read_all`."""
         return self._each(Engine.read_all, after=after, limit=limit)
+
+    async def subscribe(
+        self,
+        name: str,
+        handler: AsyncHandler,
+        *,
+        start: Start = "beginning",
+        transactional: bool = True,
+        poll: float = 1.0,
+        attempts: int = 5,
+        batch: int = 100,
+        backoff: float = 0.1,
+        lease: float = 30.0,
+        on_error: Literal["dead_letter", "stop"] = "dead_letter",
+        steps: bool = True,
+    ) -> AsyncSubscription:
+        """As :meth:`kfstate.Engine.subscribe`; the handler is a coroutine function."""
+        made = await self._run(
+            Engine.subscribe, name, called(handler), start=start, transactional=transactional, poll=poll,
+            attempts=attempts, batch=batch, backoff=backoff, lease=lease, on_error=on_error, steps=steps,
+        )  # fmt: skip
+        return AsyncSubscription(made)
+
+    async def subscriptions(self) -> list[SubscriptionView]:
+        """As :meth:`kfstate.Engine.subscriptions`."""
+        return await self._run(Engine.subscriptions)
+
+    async def unsubscribe(self, name: str) -> None:
+        """As :meth:`kfstate.Engine.unsubscribe`."""
+        await self._run(Engine.unsubscribe, name)
+
+    def dead_letters(
+        self, name: str | None = None, *, after: tuple[str, int] | None = None, limit: int | None = None
+    ) -> AsyncGenerator[DeadLetterView, None]:
+        """As :meth:`kfstate.Engine.dead_letters`."""
+        return self._each(Engine.dead_letters, name, after=after, limit=limit)
+
+    async def requeue(self, letter: str) -> None:
+        """As :meth:`kfstate.Engine.requeue`."""
+        await self._run(Engine.requeue, letter)
 
     # Care
 
@@ -310,19 +330,3 @@ def _closed(items: Iterator[T]) -> None:
     close = getattr(items, "close", None)
     if close is not None:
         close()
-
-
-def _kept(url: str) -> tuple[ExitStack, str]:
-    """Return what keeps a database in memory, which would be gone with a connection that is cancelled, and its URL."""
-    kept, found = ExitStack(), make_url(url)
-    if found.get_backend_name() == "sqlite" and found.database in {None, "", ":memory:"}:
-        name = f"file:kfstate-{uuid4().hex}"
-        kept.enter_context(closing(sqlite3.connect(f"{name}?mode=memory&cache=shared", uri=True)))
-        found = found.set(database=name, query={"mode": "memory", "cache": "shared", "uri": "true"})
-        return kept, found.render_as_string()
-    return kept, url
-
-
-def _ask_for_greenlets() -> None:
-    if find_spec("greenlet") is None:
-        raise DriverError(found="no greenlet", needed="greenlet", remedy="pip install 'kfstate[async]'")

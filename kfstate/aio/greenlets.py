@@ -100,9 +100,13 @@ class _Flag:
 
     def wait(self, timeout: float | None = None) -> bool:
         if not self._event.is_set():
-            with suppress(TimeoutError):
-                awaited(asyncio.wait_for(self._event.wait(), timeout))
+            awaited(self._up(timeout))
         return self._event.is_set()
+
+    async def _up(self, seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
 
 
 class _Beside:

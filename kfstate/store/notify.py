@@ -5,7 +5,7 @@ that notifies takes a lock of the whole database server when it commits.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -45,8 +45,11 @@ class Notices:
     @contextmanager
     def _apart(self) -> Iterator[Connection]:
         """Open a connection that never goes back to the pool."""
-        with self._engine.connect() as connection:
-            connection.detach()
+        connection = self._engine.connect()
+        driver = connection.connection.dbapi_connection
+        assert driver is not None  # noqa: S101 (it is open)
+        connection.detach()
+        with closing(driver), connection:  # SQLAlchemy closes no detached connection of an asyncio driver
             yield connection
 
 

@@ -1,32 +1,25 @@
-"""A database for engines that are awaited, and the same database for one that is not."""
-
-from pathlib import Path
+"""The clock of the engines under test, and connections to their database that are not theirs."""
 
 import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from kfstate import Engine
 from kfstate.testing import FrozenClock
 from tests.engine.worlds import NOW
 
-__all__ = ["driven"]
+__all__ = ["embedder"]
 
 
-def driven(url: str) -> str:
-    """Return the URL with the asyncio driver that SQLAlchemy is to use: what an embedder writes."""
-    name, colon, rest = url.partition(":")
+def embedder(url: str) -> AsyncEngine:
+    """Return connections of an embedder's own, through SQLAlchemy alone."""
+    found = make_url(url)
     drivers = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mysql": "asyncmy", "mariadb": "asyncmy"}
-    return f"{name.split('+')[0]}+{drivers[name.split('+')[0]]}{colon}{rest}"
+    name = found.get_backend_name()
+    level = {} if name == "sqlite" else {"isolation_level": "READ COMMITTED"}
+    return create_async_engine(found.set(drivername=f"{name}+{drivers[name]}"), **level)
 
 
 @pytest.fixture
 def clock() -> FrozenClock:
     """The time of the engines under test."""
     return FrozenClock.at(NOW)
-
-
-@pytest.fixture
-def url(tmp_path: Path, clock: FrozenClock) -> str:
-    """An empty database of one's own."""
-    made = f"sqlite:///{tmp_path}/kf.db"
-    Engine(made, clock=clock).close()
-    return made

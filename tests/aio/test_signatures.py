@@ -9,14 +9,16 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kfstate import AsyncEngine, Engine
+from kfstate import AsyncEngine, AsyncSubscription, Engine, Subscription
+from kfstate.aio import AsyncHandler
+from kfstate.feed import Handler
 
 __all__: list[str] = []
 
-PAIRS: list[tuple[type, type]] = [(Engine, AsyncEngine)]
+PAIRS: list[tuple[type, type]] = [(Engine, AsyncEngine), (Subscription, AsyncSubscription)]
 """A synchronous class and the one that is awaited."""
-OWN: dict[type, set[str]] = {AsyncEngine: {"open"}}
-"""What only the asynchronous one has: opening is something to wait for."""
+OWN: dict[type, set[str]] = {AsyncEngine: {"open"}, AsyncSubscription: {"error"}}
+"""What only the asynchronous one has: opening is something to wait for; an attribute is a property here."""
 NOT_YET = {"subscribe", "subscriptions", "unsubscribe", "dead_letters", "requeue"}
 """What only the synchronous one has so far."""
 
@@ -31,7 +33,7 @@ MEMBERS = [(ours, theirs, name) for ours, theirs in PAIRS for name in public(our
 
 def translated(annotation: Any) -> Any:
     """Return the annotation that stands for this one where things are awaited."""
-    pairs = dict(PAIRS) | {Connection: AsyncConnection}
+    pairs: dict[Any, Any] = dict(PAIRS) | {Connection: AsyncConnection, Handler: AsyncHandler}
     if annotation in pairs:
         return pairs[annotation]
     origin, inner = get_origin(annotation), get_args(annotation)

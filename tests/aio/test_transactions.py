@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from kfstate import AsyncEngine, TransactionError
 from kfstate.testing import FrozenClock, own_entry
-from tests.aio.conftest import driven
+from tests.aio.conftest import embedder
 from tests.engine.worlds import NOW
 
 __all__: list[str] = []
@@ -23,7 +23,7 @@ def test_append_joins_the_callers_transaction(url: str, clock: FrozenClock) -> N
     """What is appended with `connection` is there when the caller commits, and gone when the caller rolls back."""
 
     async def told() -> None:
-        database = create_async_engine(driven(url))
+        database = embedder(url)
         async with AsyncEngine(url, clock=clock) as engine:
             async with database.begin() as conn:
                 await conn.execute(text("CREATE TABLE orders (id INTEGER PRIMARY KEY)"))
@@ -51,7 +51,7 @@ def test_second_transaction_is_refused(url: str, clock: FrozenClock) -> None:
     """Who has appended in a transaction, and appends outside of it before its end, hears so at once."""
 
     async def told() -> None:
-        database = create_async_engine(driven(url))
+        database = embedder(url)
         async with AsyncEngine(url, clock=clock) as engine:
             async with database.begin() as conn:
                 await engine.record(reading("a"), connection=conn)
@@ -71,7 +71,7 @@ def test_connection_has_to_be_open(url: str, clock: FrozenClock) -> None:
     """A connection that was not started has no transaction to join."""
 
     async def told() -> None:
-        database = create_async_engine(driven(url))
+        database = embedder(url)
         async with AsyncEngine(url, clock=clock) as engine:
             with pytest.raises(TransactionError):
                 await engine.record(reading("a"), connection=database.connect())
