@@ -4,9 +4,11 @@ import attrs
 
 __all__ = ["LINES", "Beside", "Line", "Run"]
 
-BASE, SMALL, LARGE = "base", "small", "large"
+BASE, SMALL, LARGE, SERVER = "base", "small", "large", "server"
 TUNED = "eventsourcing, tuned"
 STOCK = "eventsourcing, as it comes"
+DEFAULT = "eventsourcing, its default mode (a table lock)"
+FAST = "eventsourcing, its database functions (no lock)"
 
 
 @attrs.frozen
@@ -41,6 +43,8 @@ class Line:
     unit: str
     beside: tuple[Beside, ...]
     large: bool = False
+    server: bool = False
+    """Whether it needs a PostgreSQL server."""
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -88,6 +92,51 @@ LINES = (
             Beside(Run("raw:state"), "the driver's select by primary key", 2, "time"),
             Beside(Run("tuned:state"), f"{TUNED}: repository.get", None, "time"),
         ),
+    ),
+    Line(
+        "feed",
+        "Scan the whole feed",
+        Run("feed:scan"),
+        "entries/s",
+        (Beside(Run("feed:bare_scan"), "the driver's read of the same columns and payloads", 0.5),),
+    ),
+    Line(
+        "crowd",
+        "16 threads on PostgreSQL, one entry per call, with chain and all projections",
+        Run("crowd_ours:one", SERVER),
+        "entries/s",
+        (
+            Beside(Run("crowd_theirs:one", SERVER), f"{DEFAULT}: one event per save, no projection", 4),
+            Beside(Run("crowd_theirs:fast", SERVER), f"{FAST}: the same", 1),
+        ),
+        server=True,
+    ),
+    Line(
+        "crowd-batches",
+        "16 threads on PostgreSQL, 20 entries per call, with chain and all projections",
+        Run("crowd_ours:batches", SERVER),
+        "entries/s",
+        (
+            Beside(Run("crowd_theirs:batches", SERVER), f"{DEFAULT}: 20 events per save, no projection", 2),
+            Beside(Run("crowd_theirs:batches_fast", SERVER), f"{FAST}: the same"),
+        ),
+        server=True,
+    ),
+    Line(
+        "crowd-async",
+        "200 tasks of an AsyncEngine on PostgreSQL, one entry per call",
+        Run("crowd_ours:tasks", SERVER),
+        "entries/s",
+        (Beside(Run("crowd_ours:one", SERVER), "the same from 16 threads of an Engine", 1),),
+        server=True,
+    ),
+    Line(
+        "wake",
+        "From the call that appends to the handler of a subscription on PostgreSQL (100/s: a median of 10 ms)",
+        Run("feed:wake", SERVER),
+        "wake-ups/s",
+        (Beside(Run("feed:bare_wake", SERVER), "a bare INSERT, NOTIFY and LISTEN", None, "time"),),
+        server=True,
     ),
     Line(
         "growth",

@@ -18,11 +18,12 @@ ROOT = Path(__file__).parents[2]
 
 @attrs.frozen
 class Sample:
-    """One run: seconds, units done in them, peak memory of the process in bytes."""
+    """One run: seconds, units done in them, peak memory of the process in bytes, entries a reader missed."""
 
     seconds: float
     units: int
     peak: int
+    skipped: int | None = None
 
     def cost(self, of: str) -> float:
         """Return the memory, or the time per unit."""

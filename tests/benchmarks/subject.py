@@ -23,6 +23,8 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.skipped: int | None = None
+        """How many entries a reader of the feed missed; None where nobody read."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -69,7 +71,7 @@ def main(name: str, folder: str) -> None:
     """Run one subject."""
     watch = Stopwatch()
     units = find(name)(Path(folder), watch)
-    print(json.dumps({"seconds": watch.seconds, "units": units, "peak": peak()}))
+    print(json.dumps({"seconds": watch.seconds, "units": units, "peak": peak(), "skipped": watch.skipped}))
 
 
 if __name__ == "__main__":
