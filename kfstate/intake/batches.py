@@ -9,7 +9,7 @@ import msgspec
 from kfstate.clock import Clock
 from kfstate.errors import WireError
 from kfstate.intake.report import Report
-from kfstate.intake.sources import Document
+from kfstate.intake.sources import WAITING, Document
 from kfstate.store.cursor import Pull
 from kfstate.store.envelope import draft_own, from_json
 from kfstate.store.facts import draft_elements
@@ -85,6 +85,11 @@ class Reader:
         """
         batch = Batch()
         for document in self._parted(read):
+            if document is WAITING:
+                if batch.drafts:
+                    yield batch
+                    batch = Batch()
+                continue
             try:
                 drafts, pull = self._drafts(document)
             except WireError as error:
@@ -112,7 +117,7 @@ class Reader:
         for document in read:
             if document.problem:
                 self.report.reject(document.source, document.path, document.problem)
-            elif document.data.lstrip()[:1] == b"[":
+            elif document is not WAITING and document.data.lstrip()[:1] == b"[":
                 try:
                     items = split_page(b'{"msg_list":' + document.data + b"}").elements
                 except WireError as error:

@@ -1,6 +1,10 @@
 """What people hand to ``ingest``, as documents: one JSON value each, with where it stood."""
 
 import io
+import os
+import queue
+import stat
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -12,13 +16,16 @@ from kfstate.errors import WireError
 from kfstate.wire.parse import to_bytes
 from kfstate.wire.scan import scan_list, scan_object
 
-__all__ = ["Document", "Source", "documents"]
+__all__ = ["WAITING", "Document", "Source", "documents"]
 
 Source = bytes | str | Mapping[str, Any] | Path | IO[bytes]
 """A page, an entry or an own entry as bytes, JSON text or mapping; a file, or an open binary stream, of such."""
 
 _MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n" + _MARK
+_AHEAD = 1_000
+_PAUSE = 0.1
+"""Seconds after which a writer at the other end of a pipe is taken to pause."""
 _LOOK = 1 << 26
 """How many bytes are read to find out whether a file that begins with no JSON value is one value over many lines."""
 _decode = msgspec.json.Decoder(msgspec.Raw).decode
@@ -35,6 +42,10 @@ class Document:
     """Why there is no data."""
     item: bool = False
     """Whether it stood in a list: then it is an entry, whatever it is."""
+
+
+WAITING = Document("", "", b"")
+"""Stands for no document: what was read so far can be stored, for the next one may take its time."""
 
 
 def documents(source: Source | Iterable[Source]) -> Iterator[Document]:
@@ -79,7 +90,59 @@ def _lines(name: str, file: Iterable[bytes | str]) -> Iterator[Document]:
         yield first
     else:
         yield from _unclear(first, lines)
-    yield from lines
+    yield from _live(lines) if _is_live(file) else lines
+
+
+def _is_live(file: Any) -> bool:
+    """Tell whether a file is a pipe, a socket or a terminal, whose writer may take its time."""
+    try:
+        mode = os.fstat(file.fileno()).st_mode
+    except (AttributeError, OSError, ValueError, TypeError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
+
+
+_Read = queue.Queue[Document | BaseException | None]
+
+
+def _live(lines: Iterator[Document]) -> Iterator[Document]:
+    """Yield documents as they come, and :data:`WAITING` where the writer pauses."""
+    read: _Read = queue.Queue(_AHEAD)
+    left = threading.Event()
+    threading.Thread(target=_read_on, args=(lines, read, left), name="kfstate-read", daemon=True).start()
+    try:
+        while True:
+            try:
+                item = read.get(timeout=_PAUSE)
+            except queue.Empty:
+                yield WAITING
+                item = read.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                return
+            yield item
+    finally:
+        left.set()
+
+
+def _read_on(lines: Iterator[Document], read: _Read, left: threading.Event) -> None:
+    try:
+        for document in lines:
+            _hand_over(document, read, left)
+    except BaseException as error:  # noqa: BLE001 (raised where the documents are taken)
+        _hand_over(error, read, left)
+    else:
+        _hand_over(None, read, left)
+
+
+def _hand_over(item: Document | BaseException | None, read: _Read, left: threading.Event) -> None:
+    while not left.is_set():
+        try:
+            read.put(item, timeout=_PAUSE)
+        except queue.Full:
+            continue
+        return
 
 
 def _documents(name: str, file: Iterable[bytes | str]) -> Iterator[Document]:

@@ -12,6 +12,7 @@ before what the log has of the conversation already. ``key`` makes recording ide
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -229,6 +230,8 @@ def draft_own(own: OwnEntry, *, now: int, corp_id: str = "", repeatable: bool = 
     occurred_at = now if own.occurred_at is None else own.occurred_at
     if occurred_at > now + _DAY:
         raise _refuse("occurred_at", own.occurred_at, "more than a day ahead")
+    if own.data is not None and not _finite(own.data):
+        raise _refuse("data", excerpt(own.data), "a number that JSON does not have")
     given = attrs.asdict(own, recurse=False, filter=lambda _, value: value not in (None, ""))
     try:
         body = msgspec.json.encode({**given, "occurred_at": occurred_at}, order="deterministic")
@@ -253,6 +256,21 @@ def draft_own(own: OwnEntry, *, now: int, corp_id: str = "", repeatable: bool = 
         _flag(own.manage_privilege), own.from_at, own.actor, own.cause, None, body, 0, key, content, mark, "",
     )
     # fmt: on
+
+
+def _finite(value: object) -> bool:
+    """Tell whether no number in it is infinite or none at all: JSON writers make null of those."""
+    pending: list[object] = [value]
+    seen: set[int] = set()
+    while pending:
+        one = pending.pop()
+        if isinstance(one, float):
+            if not math.isfinite(one):
+                return False
+        elif isinstance(one, Mapping | list | tuple | set | frozenset) and id(one) not in seen:
+            seen.add(id(one))
+            pending.extend(one.values() if isinstance(one, Mapping) else one)
+    return True
 
 
 def _flag(value: int | None) -> int | None:

@@ -76,7 +76,11 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
         return _undecodable(element, ordinal, account, corp_id, f"nested deeper than {MAX_DEPTH} levels")
     try:
         entry = _decode(element)
-        content = _sha256(_encode(entry)).digest()[:KEY_BYTES]
+        encoded = _encode(entry)
+        if element.count(b'":') != encoded.count(b'":') and _has_twins(element):
+            encoded = element  # of two members with one name the last is read; the first makes it another entry
+            problems.append("a member comes twice: the last one counts")
+        content = _sha256(encoded).digest()[:KEY_BYTES]
     except (msgspec.MsgspecError, ValueError) as error:
         try:
             entry = _tolerant(element)
@@ -152,6 +156,20 @@ def _draft(  # noqa: C901, PLR0912, PLR0915 (one pass over an element; split, it
         None, ordinal, element, day, key, content, 0, "; ".join(problems) if problems else "",
     ))
     # fmt: on
+
+
+def _has_twins(element: bytes) -> bool:
+    """Tell whether an object in the element has two members with one name."""
+    twins = False
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twins
+        together = dict(found)
+        twins = twins or len(together) != len(found)
+        return together
+
+    json.loads(element, object_pairs_hook=pairs)
+    return twins
 
 
 def _tolerant(element: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from kfstate.engine import Engine
 from kfstate.intake import Problem, sources
 from kfstate.testing import customer_message, own_action, page
 from tests.engine.test_intake import numbers
+from tests.engine.together import Call, wait_for
 from tests.engine.worlds import NOW
 
 __all__: list[str] = []
@@ -177,3 +179,33 @@ def test_stream_with_a_number_for_a_name(engine: Engine, tmp_path: Path) -> None
     with file.open("rb") as by_name, open(by_name.fileno(), "rb", closefd=False) as stream:
         report = engine.ingest(stream)
     assert [str(stream.name)] == [problem.source for problem in report.problems]
+
+
+def test_a_pipe_that_pauses(engine: Engine) -> None:
+    """What came through a pipe is stored when its writer pauses, not when it ends."""
+    reading, writing = os.pipe()
+    told: list[int] = []
+    with os.fdopen(reading, "rb") as source, os.fdopen(writing, "wb", buffering=0) as sink:
+        call = Call(lambda: engine.ingest(source, progress=told.append))
+        call.thread.start()
+        for number in range(1, 4):
+            sink.write(line(customer_message("wkA", f"wm{number}", NOW + number)) + b"\n")
+            wait_for(lambda number=number: sum(told) == number)  # type: ignore[misc]
+        assert 4 == engine.position()
+        sink.write(line(NEXT) + b"\n" + line(PAGE) + b"\n")
+        sink.close()
+        call.thread.join(20)
+    assert (6, 0) == (call.outcome.entries, call.outcome.rejected)
+
+
+def test_a_pipe_that_breaks() -> None:
+    """An error of the stream is raised after what came before it."""
+
+    def lines() -> Iterator[sources.Document]:
+        yield sources.Document("pipe", "line 1", line(FIRST))
+        raise OSError("broken")
+
+    documents = sources._live(lines())
+    assert [line(FIRST)] == [next(documents).data]
+    with pytest.raises(OSError, match="broken"):
+        next(documents)
