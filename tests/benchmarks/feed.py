@@ -1,0 +1,92 @@
+"""The feed: a scan of the whole log through it, and how long a commit takes to reach who waits for it."""
+
+import sqlite3
+import threading
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import psycopg
+from kfstate.feed import Event
+
+from kfstate import Engine
+from tests.benchmarks.crowd import database
+from tests.benchmarks.crowd_ours import page
+from tests.benchmarks.data import LOG
+from tests.benchmarks.ours import url
+from tests.benchmarks.raw import connect
+from tests.benchmarks.subject import Stopwatch, settle
+
+__all__ = ["bare_scan", "bare_wake", "scan", "wake"]
+
+WAKES = 200
+COLUMNS = (
+    "e.position, e.kind, e.stream, e.version, e.occurred_at, e.recorded_at, e.actor, e.again, e.cause, e.target, "
+    "e.servicer_to, e.chain, p.body"
+)
+
+
+def scan(folder: Path, watch: Stopwatch) -> int:
+    """Read every entry with its payload through the feed."""
+    done = 0
+    with Engine(url(folder / LOG)) as engine:
+        settle()
+        with watch.running():
+            for _ in engine.read_all():
+                done += 1
+    return done
+
+
+def bare_scan(folder: Path, watch: Stopwatch) -> int:
+    """Read the same columns and payloads with the bare driver."""
+    connection: sqlite3.Connection = connect(folder / LOG)
+    settle()
+    done = 0
+    with watch.running():
+        cursor = connection.execute(
+            f"SELECT {COLUMNS} FROM kf_entry e JOIN kf_payload p ON p.position = e.position ORDER BY e.position"
+        )
+        while rows := cursor.fetchmany(1_000):
+            done += len(rows)
+    connection.close()
+    return done
+
+
+def wake(folder: Path, watch: Stopwatch) -> int:
+    """Append one entry at a time, and wait until the handler of a subscription in another engine has it."""
+    target = database(folder, "ours_wake")
+    handled = threading.Semaphore(0)
+    took: list[float] = []
+    began = 0.0
+
+    def handle(event: Event) -> None:
+        if event.entry.kind == "customer_message":
+            took.append(perf_counter() - began)
+            handled.release()
+
+    with Engine(target) as writer, Engine(target) as reader, reader.subscribe("wake", handle, transactional=False):
+        for number in range(WAKES + 20):
+            content = page(0, number, 1)
+            began = perf_counter()
+            writer.ingest(content)
+            if not handled.acquire(timeout=30):
+                raise TimeoutError("the handler never got the entry")
+    watch.seconds = median(took[20:]) * WAKES
+    return WAKES
+
+
+def bare_wake(folder: Path, watch: Stopwatch) -> int:
+    """Commit one row at a time with the bare driver, notify, and wait until a listener has it."""
+    target = database(folder, "bare_wake")
+    took: list[float] = []
+    with psycopg.connect(target, autocommit=True) as writer, psycopg.connect(target, autocommit=True) as listener:
+        writer.execute("CREATE TABLE entry (body bytea)")
+        listener.execute("LISTEN entry")
+        for number in range(WAKES + 20):
+            began = perf_counter()
+            writer.execute("INSERT INTO entry VALUES (%s)", (page(0, number, 1),))
+            writer.execute("NOTIFY entry")
+            next(listener.notifies(timeout=30, stop_after=1))
+            took.append(perf_counter() - began)
+    watch.seconds = median(took[20:]) * WAKES
+    return WAKES
