@@ -90,7 +90,11 @@ def _made(url: URL, options: dict[str, Any], *, asynchronous: bool) -> Engine:
 
 def _listen(engine: Engine, backend: Backend, lock_timeout: float) -> None:
     def connected(connection: DBAPIConnection, _record: object) -> None:
-        backend.set_up(connection, lock_timeout)
+        try:
+            backend.set_up(connection, lock_timeout)
+        except BaseException:
+            connection.close()  # SQLAlchemy has no record of it yet
+            raise
 
     def given_back(_connection: object, record: ConnectionPoolEntry) -> None:
         record.info[_USED] = time.monotonic()
