@@ -79,7 +79,9 @@ def _inside(ctx: Context, connection: "Connection") -> Iterator[Finding]:
     if found != needed:
         return
     gone = missing_triggers(connection)
-    yield Finding("triggers", not gone, f"missing or changed: {', '.join(gone)}" if gone else "they guard the log")
+    yield Finding(
+        "triggers", not gone, f"missing, changed or not ours: {', '.join(gone)}" if gone else "they guard the log"
+    )
     yield _projections(connection)
     yield _machine(ctx, connection)
     yield from _log(connection)

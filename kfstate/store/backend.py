@@ -1,6 +1,6 @@
 """What each database does in its own way. The modules that do it: sqlite, postgresql, mysql."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
@@ -8,7 +8,17 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["DEFAULT_LOCK_TIMEOUT", "LOCK_TIMEOUT", "WRITE", "Backend", "Trouble", "columns", "execute"]
+__all__ = [
+    "DEFAULT_LOCK_TIMEOUT",
+    "LOCK_TIMEOUT",
+    "LOG_TABLES",
+    "WRITE",
+    "Backend",
+    "Trouble",
+    "columns",
+    "execute",
+    "foreign",
+]
 
 WRITE = "kfstate_write"
 """Execution option: True: the transaction will append; False: it sees one snapshot and writes nothing; else neither."""
@@ -78,8 +88,20 @@ class Backend(Protocol):
         ...
 
     def missing_triggers(self, conn: Connection) -> list[str]:
-        """Return the names of triggers that do not stand, or stand in another wording."""
+        """Return the names of triggers that do not stand, or stand in another wording, or that are not ours."""
         ...
+
+
+LOG_TABLES = (
+    "kf_entry", "kf_payload", "kf_identity", "kf_name", "kf_stream", "kf_log_head", "kf_pull", "kf_machine",
+    "kf_archive_mark",
+)  # fmt: skip
+"""The tables that triggers guard."""
+
+
+def foreign(found: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what to say of triggers that are not ours, given as name and table: those that stand on the log."""
+    return sorted(f"{name} (not ours, on {table})" for name, table in found if table.lower() in LOG_TABLES)
 
 
 def execute(connection: DBAPIConnection, *statements: str) -> None:

@@ -6,6 +6,8 @@ What these databases fire no trigger for (TRUNCATE, DROP, ALTER) only privileges
 
 from sqlalchemy import Connection
 
+from kfstate.store.backend import foreign
+
 __all__ = ["TRIGGERS", "ddl", "missing"]
 
 _MARK = "COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0)"
@@ -39,10 +41,15 @@ def _triggers() -> dict[str, Trigger]:
     for table in ("kf_entry", "kf_payload"):
         body = _unless(f"OLD.position > {_MARK}", f"{table}: DELETE only up to kf_archive_mark")
         add(table, "delete", body)
+    # A payload beyond the last entry would stand in the way of the entry that comes there.
+    beyond = "NEW.position > COALESCE((SELECT MAX(position) FROM kf_entry), 0)"
+    add("kf_payload", "insert", _unless(beyond, "kf_payload: this position has no entry"))
     rule = "kf_payload: only salt and body can be cleared, together"
     add("kf_payload", "update", _unless(_cleared("position", "salt body"), rule))
     rule = "kf_name: only salt, value and folded can be cleared, together"
     add("kf_name", "update", _unless(_cleared("id corp_id kind commitment", "salt value folded"), rule))
+    rule = "kf_identity: only content can be cleared"
+    add("kf_identity", "update", _unless(_cleared("day entry_key position", "content"), rule))
     one = _unless("EXISTS (SELECT 1 FROM kf_log_head)", "kf_log_head has one row")
     add("kf_log_head", "insert", one)
     ends = (
@@ -52,7 +59,7 @@ def _triggers() -> dict[str, Trigger]:
     add("kf_archive_mark", "insert", _unless(ends, "kf_archive_mark only grows, to an entry and its chain"))
     for table in ("kf_entry", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark"):
         add(table, "update", _refuse(f"{table} is append-only: no UPDATE"))
-    for table in ("kf_name", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark"):
+    for table in ("kf_identity", "kf_name", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark"):
         add(table, "delete", _refuse(f"{table} is append-only: no DELETE"))
     return made
 
@@ -79,7 +86,7 @@ _FOUND = (
 
 
 def missing(conn: Connection) -> list[str]:
-    """Return the names of triggers that do not stand, or have another wording.
+    """Return the names of triggers that do not stand, or have another wording, and of those that are not ours.
 
     A user without the TRIGGER privilege sees no trigger, and cannot drop one either: for it there is nothing to say.
     """
@@ -87,7 +94,9 @@ def missing(conn: Connection) -> list[str]:
     names = sorted(
         name for name, (table, event, body) in TRIGGERS.items() if found.get(name) != (table, event, "BEFORE", body)
     )
-    return [] if len(names) == len(TRIGGERS) and not _may_see(conn) else names
+    if len(names) == len(TRIGGERS) and not _may_see(conn):
+        return []
+    return names + foreign((name, facts[0]) for name, facts in found.items() if name not in TRIGGERS)
 
 
 def _may_see(conn: Connection) -> bool:

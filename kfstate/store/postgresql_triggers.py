@@ -3,11 +3,12 @@
 
 from sqlalchemy import Connection
 
+from kfstate.store.backend import LOG_TABLES, foreign
+
 __all__ = ["FUNCTIONS", "TRIGGERS", "ddl", "missing"]
 
 _ROW, _BEFORE, _INSERT, _DELETE, _UPDATE, _TRUNCATE = 1, 2, 4, 8, 16, 32
 _MARK = "COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0)"
-_TABLES = ("kf_entry", "kf_payload", "kf_name", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark")
 _FIXED = ("kf_entry", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark")
 """Tables whose rows never change."""
 
@@ -35,6 +36,16 @@ FUNCTIONS = {
         "NEW.position IS DISTINCT FROM OLD.position OR NEW.salt IS NOT NULL OR NEW.body IS NOT NULL",
         "kf_payload: only salt and body can be cleared, together",
     ),
+    # A payload beyond the last entry would stand in the way of the entry that comes there.
+    "kf_payload_follows": (
+        "BEGIN IF (SELECT MAX(position) FROM added_rows) > COALESCE((SELECT MAX(position) FROM kf_entry), 0) THEN "
+        "RAISE EXCEPTION 'kf_payload: this position has no entry' USING ERRCODE = '23514'; END IF; RETURN NULL; END"
+    ),
+    "kf_identity_clears": _body(
+        " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in ("day", "entry_key", "position"))
+        + " OR NEW.content IS NOT NULL",
+        "kf_identity: only content can be cleared",
+    ),
     "kf_name_clears": _body(
         " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in ("id", "corp_id", "kind", "commitment"))
         + " OR NEW.salt IS NOT NULL OR NEW.value IS NOT NULL OR NEW.folded IS NOT NULL",
@@ -56,12 +67,14 @@ Trigger = tuple[str, int, str, str]
 def _triggers() -> dict[str, Trigger]:
     made: dict[str, Trigger] = {
         "kf_entry_insert": ("kf_entry", _INSERT, "kf_entry_follows", ""),
+        "kf_payload_insert": ("kf_payload", _INSERT, "kf_payload_follows", ""),
+        "kf_identity_update": ("kf_identity", _ROW | _BEFORE | _UPDATE, "kf_identity_clears", ""),
         "kf_log_head_insert": ("kf_log_head", _ROW | _BEFORE | _INSERT, "kf_log_head_is_one", ""),
         "kf_archive_mark_insert": ("kf_archive_mark", _ROW | _BEFORE | _INSERT, "kf_archive_mark_grows", ""),
         "kf_payload_update": ("kf_payload", _ROW | _BEFORE | _UPDATE, "kf_payload_clears", ""),
         "kf_name_update": ("kf_name", _ROW | _BEFORE | _UPDATE, "kf_name_clears", ""),
     }
-    for table in _TABLES:
+    for table in LOG_TABLES:
         refused = f"{table} is append-only: no "
         made[f"{table}_truncate"] = (table, _BEFORE | _TRUNCATE, "kf_refuse", f"{refused}TRUNCATE")
         if table in _FIXED:
@@ -90,7 +103,7 @@ def ddl() -> list[str]:
         event = _EVENTS[kind & ~(_ROW | _BEFORE)]
         when = "BEFORE" if kind & _BEFORE else "AFTER"
         rows = "ROW" if kind & _ROW else "STATEMENT"
-        referencing = "" if function != "kf_entry_follows" else " REFERENCING NEW TABLE AS added_rows"
+        referencing = "" if not function.endswith("_follows") else " REFERENCING NEW TABLE AS added_rows"
         given = f"'{argument}'" if argument else ""
         run = f"FOR EACH {rows} EXECUTE FUNCTION {function}({given})"
         made.append(f"CREATE TRIGGER {name} {when} {event} ON {table}{referencing} {run}")
@@ -105,11 +118,19 @@ _FOUND = (
 )
 
 
+_RULES = "SELECT rulename, tablename FROM pg_rules WHERE schemaname = ANY (current_schemas(false))"
+
+
 def missing(conn: Connection) -> list[str]:
-    """Return the names of triggers that do not stand, are not enabled always, or have another wording."""
-    found = {row[0]: tuple(row[1:]) for row in conn.exec_driver_sql(_FOUND)}
-    return sorted(
-        name
-        for name, (table, kind, function, argument) in TRIGGERS.items()
-        if found.get(name) != (table, kind, function, f"{argument}\\000" if argument else "", FUNCTIONS[function], True)
-    )
+    """Return the names of triggers that do not stand, are not enabled always, or have another wording.
+
+    After them those of triggers and rules on the log that are not ours.
+    """
+    found = {(row[0], row[1]): tuple(row[2:]) for row in conn.exec_driver_sql(_FOUND)}
+    names: list[str] = []
+    for name, (table, kind, function, argument) in TRIGGERS.items():
+        given = f"{argument}\\000" if argument else ""
+        if found.pop((name, table), None) != (kind, function, given, FUNCTIONS[function], True):
+            names.append(name)
+    rules = [(name, table) for name, table in conn.exec_driver_sql(_RULES)]
+    return sorted(names) + foreign([*found, *rules])

@@ -77,7 +77,7 @@ def check(conn: Connection) -> None:
         )
     if missing := missing_triggers(conn):
         raise SchemaError(
-            found=f"triggers missing or changed: {', '.join(missing)}",
+            found=f"triggers missing, changed or not ours: {', '.join(missing)}",
             needed="the triggers that keep the log append-only",
             remedy="find out who changed the database, verify the log, restore it from a backup",
         )

@@ -7,6 +7,8 @@ that exists; the one on ``kf_entry`` makes gaplessness a rule of the database as
 
 from sqlalchemy import Connection
 
+from kfstate.store.backend import foreign
+
 __all__ = ["SQLITE", "ddl", "missing"]
 
 
@@ -34,7 +36,10 @@ def _sqlite() -> dict[str, str]:
     unmarked = f"OLD.position > {mark}"
     add("kf_entry", "delete", "kf_entry is append-only: DELETE only up to kf_archive_mark", unmarked)
 
-    add("kf_payload", "insert", "kf_payload: this position has a payload", _exists("kf_payload", "position"))
+    # A payload beyond the last entry would stand in the way of the entry that comes there.
+    beyond = "NEW.position > COALESCE((SELECT MAX(position) FROM kf_entry), 0)"
+    rule = "kf_payload: this position has a payload, or no entry"
+    add("kf_payload", "insert", rule, f"{beyond} OR {_exists('kf_payload', 'position')}")
     add(
         "kf_payload",
         "update",
@@ -42,6 +47,12 @@ def _sqlite() -> dict[str, str]:
         _cleared("position", "salt body"),
     )
     add("kf_payload", "delete", "kf_payload: DELETE only up to kf_archive_mark", unmarked)
+
+    same = "day = NEW.day AND entry_key = NEW.entry_key AND position = NEW.position"
+    add("kf_identity", "insert", "kf_identity: this identity exists", _exists("kf_identity", "", same))
+    rule = "kf_identity: only content can be cleared"
+    add("kf_identity", "update", rule, _cleared("day entry_key position", "content"))
+    add("kf_identity", "delete", "kf_identity is append-only: no DELETE")
 
     same = "corp_id = NEW.corp_id AND kind = NEW.kind AND folded = NEW.folded"
     add(
@@ -92,7 +103,8 @@ def ddl() -> list[str]:
 
 
 def missing(conn: Connection) -> list[str]:
-    """Return the names of triggers that do not stand, or stand in another wording."""
-    rows = conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    """Return the names of triggers that do not stand, or stand in another wording, or that are not ours."""
+    rows = conn.exec_driver_sql("SELECT name, sql, tbl_name FROM sqlite_master WHERE type = 'trigger'").all()
     found: dict[str, str] = {row[0]: row[1] for row in rows}
-    return sorted(name for name, ddl in SQLITE.items() if found.get(name) != ddl)
+    changed = [name for name, ddl in SQLITE.items() if found.get(name) != ddl]
+    return sorted(changed) + foreign((name, table) for name, _, table in rows if name not in SQLITE)

@@ -161,12 +161,13 @@ def test_doctor(sampled: Path) -> None:
     ("failing", "code", "statement"),
     [
         ("triggers", 1, "DROP TRIGGER kf_entry_delete"),
+        ("triggers", 1, "CREATE TRIGGER mine AFTER INSERT ON kf_entry BEGIN SELECT 1; END"),
         ("projections", 1, "UPDATE kf_projection SET position = position - 5"),
         ("projections", 1, "UPDATE kf_projection SET fingerprint = 'another'"),
         ("schema", 4, "UPDATE kfstate_alembic_version SET version_num = '9999'"),
         ("cursor wk", 1, "INSERT INTO kf_cursor VALUES ('', 'wk', 'c', 1, 1700000000000000)"),
     ],
-    ids=["triggers", "behind", "another machine's", "newer", "old cursor"],
+    ids=["triggers", "foreign trigger", "behind", "another machine's", "newer", "old cursor"],
 )
 def test_doctor_finds(sampled: Path, failing: str, code: int, statement: str) -> None:
     """`doctor` fails exactly where something is wrong, and its exit code says so."""

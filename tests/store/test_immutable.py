@@ -49,6 +49,12 @@ REFUSED = [
     ("UPDATE kf_payload SET body = NULL", "cleared, together"),
     ("UPDATE kf_payload SET position = 9, salt = NULL, body = NULL WHERE position = 3", "cleared, together"),
     ("DELETE FROM kf_payload", "only up to kf_archive_mark"),
+    ("INSERT INTO kf_payload VALUES (4, x'00', x'00')", "no entry"),
+    ("UPDATE kf_identity SET content = x'00'", "only content"),
+    ("UPDATE kf_identity SET day = 7, content = NULL", "only content"),
+    ("UPDATE kf_identity SET position = 9, content = NULL WHERE position = 3", "only content"),
+    ("UPDATE kf_identity SET entry_key = x'00', content = NULL", "only content"),
+    ("DELETE FROM kf_identity", "no DELETE"),
     ("UPDATE kf_name SET value = 'other'", "cleared, together"),
     ("UPDATE kf_name SET value = NULL, salt = NULL", "cleared, together"),
     ("UPDATE kf_name SET value = NULL, salt = NULL, folded = NULL, commitment = x'00'", "cleared, together"),
@@ -65,12 +71,13 @@ REFUSED = [
     ("INSERT INTO kf_archive_mark SELECT 9, chain, recorded_at, chain, 1 FROM kf_entry LIMIT 1", "only grows"),
     ("INSERT INTO kf_archive_mark SELECT 3, leaf, recorded_at, leaf, 1 FROM kf_entry LIMIT 1", "only grows"),
 ]
-REPLACED = ("kf_entry", "kf_payload", "kf_name", "kf_stream", "kf_pull", "kf_machine")
+REPLACED = ("kf_entry", "kf_payload", "kf_identity", "kf_name", "kf_stream", "kf_pull", "kf_machine")
 REPLACE = {"sqlite": "INSERT OR REPLACE", "mysql": "REPLACE", "mariadb": "REPLACE", "postgresql": "INSERT"}
 _SQLITE = [
     ("UPDATE OR REPLACE kf_entry SET position = 1 WHERE position = 2", "no UPDATE"),
     ("INSERT OR REPLACE INTO kf_entry SELECT * FROM kf_entry LIMIT 1", "kf_entry: "),
     ("INSERT OR REPLACE INTO kf_payload SELECT * FROM kf_payload LIMIT 1", "has a payload"),
+    ("INSERT OR REPLACE INTO kf_identity SELECT * FROM kf_identity LIMIT 1", "this identity exists"),
     ("INSERT OR REPLACE INTO kf_name SELECT * FROM kf_name LIMIT 1", "this name exists"),
     ("INSERT OR REPLACE INTO kf_name SELECT 99, corp_id, kind, salt, value, folded, commitment FROM kf_name", "exists"),
     ("INSERT OR REPLACE INTO kf_stream SELECT * FROM kf_stream LIMIT 1", "this stream exists"),
@@ -127,6 +134,7 @@ def test_erasing_is_allowed(hosts: Connection) -> None:
     """What was said, and who said it, can be cleared."""
     change(hosts, "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position = 1")
     change(hosts, "UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE id = 1")
+    change(hosts, "UPDATE kf_identity SET content = NULL WHERE position = 1")
     hosts.commit()
 
 
