@@ -23,8 +23,8 @@ OF_STORY = (
     "JOIN kf_name n ON n.id = s.customer WHERE n.value = ? ORDER BY e.version"
 )
 WHOLE = ["customer_message", "session_status_change", "own_action", "correction"]
-BACKLOG = 4
-"""Entries that a subscription finds when it is started: two batches."""
+BACKLOG = 2
+"""Entries that a subscription finds when it is started: a batch."""
 ACKNOWLEDGED = {"page": 2, "own": 3, "late": 4}
 """How many entries of the first conversation are there once this was said."""
 
