@@ -54,14 +54,23 @@ def projected(conn: Connection) -> int:
 
 
 def read_events(
-    conn: Connection, after: int, limit: int, *, steps: bool = True, upcasters: Upcasters = SHIPPED
+    conn: Connection,
+    after: int,
+    limit: int,
+    *,
+    steps: bool = True,
+    upcasters: Upcasters = SHIPPED,
+    until: int | None = None,
 ) -> list[Event]:
     """Return the events of the entries after a position, in order; at most ``limit``.
 
     Events with steps end where the projections do: they never come without the steps that belong to them. An entry of
-    which no event can be made has a ``problem``, and stops no other.
+    which no event can be made has a ``problem``, and stops no other. ``until`` is what :func:`projected` says, where
+    the caller has asked it in the same transaction.
     """
-    rows = rows_after(conn, after, limit=limit, until=projected(conn) if steps else None)
+    if steps and until is None:
+        until = projected(conn)
+    rows = rows_after(conn, after, limit=limit, until=until if steps else None)
     if not rows:
         return []
     try:

@@ -92,11 +92,13 @@ class Handling:
         :class:`GivenUpError` where the subscription is to stop at an entry that cannot be handled.
         """
         with self.database.reading() as conn:
-            leases.look(conn, self.lease)
-            hold(conn, self.lease.checkpoint)
-            requeued = letters.requeued(conn, self.lease.name, self.settings.batch)
+            standing = leases.look(conn, self.lease)
+            at = self.lease.checkpoint
+            if standing.chain != at.chain:
+                hold(conn, at)
+            requeued = letters.requeued(conn, self.lease.name, self.settings.batch) if standing.requeued else []
             again = [(letter, self._of_letter(conn, letter)) for letter in requeued]
-            events = self._read(conn, self.lease.checkpoint.position, self.settings.batch)
+            events = self._read(conn, at.position, self.settings.batch, until=standing.projected)
         for letter, event in again:
             self._alone(event, letter=letter)
         if events:
@@ -110,8 +112,8 @@ class Handling:
             with quietly(), self.database.writing() as conn:
                 self.lease = leases.renew(conn, self.lease, now=now, length=self.settings.length)
 
-    def _read(self, conn: Connection, after: int, limit: int) -> list[Event]:
-        return read_events(conn, after, limit, steps=self.settings.steps, upcasters=self.upcasters)
+    def _read(self, conn: Connection, after: int, limit: int, until: int | None = None) -> list[Event]:
+        return read_events(conn, after, limit, steps=self.settings.steps, upcasters=self.upcasters, until=until)
 
     def _of_letter(self, conn: Connection, letter: Any) -> Event:
         """Return the event of a dead letter. Raises CheckpointError where the log has another entry there by now."""
@@ -206,7 +208,7 @@ class Handling:
 
     def _moved(self, conn: Connection, event: Event, letter: Any | None = None) -> Lease:
         """Move the checkpoint past an event that came in its turn; return the lease as it is then."""
-        if query(conn, "SELECT MAX(position) FROM kf_entry")[0][0] > event.position:
+        if self.settings.transactional and query(conn, "SELECT MAX(position) FROM kf_entry")[0][0] > event.position:
             loud()  # the handler may have appended in this transaction
         if letter is not None:
             return self.lease

@@ -1,16 +1,18 @@
 """Who runs a subscription: one row each, with its checkpoint, and an epoch that fences off whoever ran it before."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from sqlalchemy import Connection, Select, delete, or_, select, update
 
 from kfstate.clock import Clock
 from kfstate.errors import LeaseLostError
+from kfstate.feed import letters
 from kfstate.store.checkpoint import Checkpoint
+from kfstate.store.dialect import query
 from kfstate.store.tables import kf_subscription
 
-__all__ = ["Lease", "claim", "create", "find", "free", "lock", "look", "move", "release", "remove", "renew"]
+__all__ = ["Lease", "Standing", "claim", "create", "find", "free", "lock", "look", "move", "release", "remove", "renew"]
 
 _held = kf_subscription.c
 
@@ -28,6 +30,27 @@ class Lease:
     checkpoint: Checkpoint
     until: int
     renew_at: int
+
+
+@attrs.frozen
+class Standing:
+    """What a runner looks at before it reads: the log at its checkpoint, how far steps go, whether letters wait."""
+
+    chain: str | None
+    projected: int
+    requeued: bool
+
+
+class _Row(NamedTuple):
+    epoch: int
+    position: int
+
+
+_LOOK = (
+    "SELECT epoch, position, (SELECT chain FROM kf_entry WHERE position = ?), "
+    "(SELECT MAX(position) FROM kf_projection WHERE name = 'shipped' AND status = 'live'), "
+    "(SELECT COUNT(*) FROM kf_dead_letter WHERE name = ? AND status = ?) FROM kf_subscription WHERE name = ?"
+)
 
 
 def find(conn: Connection, name: str) -> Any:
@@ -79,9 +102,16 @@ def lock(conn: Connection, lease: Lease) -> None:
     _check(lease, conn.execute(_row(lease).with_for_update()).first())
 
 
-def look(conn: Connection, lease: Lease) -> None:
-    """Raise :class:`~kfstate.errors.LeaseLostError` where the lease is another's by now; locks nothing."""
-    _check(lease, conn.execute(_row(lease)).first())
+def look(conn: Connection, lease: Lease) -> Standing:
+    """Return what there is to know before entries are read, in one question; locks nothing.
+
+    Raises :class:`~kfstate.errors.LeaseLostError` where the lease is another's by now.
+    """
+    at = lease.checkpoint.position
+    found = query(conn, _LOOK, (at, lease.name, letters.REQUEUED, lease.name))
+    _check(lease, None if not found else _Row(*found[0][:2]))
+    chain, projected, requeued = found[0][2:]
+    return Standing(None if chain is None else bytes(chain).hex(), projected or 0, requeued > 0)
 
 
 def _row(lease: Lease) -> Select[tuple[int, int]]:
