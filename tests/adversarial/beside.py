@@ -39,13 +39,11 @@ def _be_another() -> None:
 
 
 def runners(say: Say, url: str, name: str, count: int) -> None:
-    """Run the subscription "s" in some threads until the process is killed; say who handled which position."""
+    """Run the subscription "s" in some threads until the process is killed; say which position was handled."""
     with Engine(url, lock_timeout=60) as engine:
         for number in range(count):
-            by = f"{name}{number}"
-            engine.subscribe(
-                "s", handling(by, lambda position, by=by: say((position, by))), batch=3, lease=0.5, poll=0.02
-            ).start()  # type: ignore[misc]
+            handle = handling(f"{name}{number}", say)
+            engine.subscribe("s", handle, batch=3, lease=0.5, poll=0.02).start()
         threading.Event().wait(120)
 
 

@@ -45,5 +45,5 @@ def _leader(engine: Engine, children: list[Child]) -> int:
         with contextlib.suppress(TimeoutError):
             while True:
                 child.hear(0)
-        last.append(max((position for position, _ in child.said), default=0))
+        last.append(max(child.said, default=0))
     return last.index(max(last))

@@ -101,10 +101,15 @@ def hashes(engine: Engine) -> dict[str, str]:
 def test_build_beside_writers_cancelled_and_resumed(url: str) -> None:
     """Built beside processes that write, cancelled, gone on with and switched to, it equals a cold replay."""
     stop = threading.Event()
+
+    def cancel(_view: object) -> None:
+        stop.set()
+        engine.projections.cancel()
+
     with Engine(url) as engine, contextlib.ExitStack() as stack:
         ingest(engine, "before")
         writers = [stack.enter_context(beside(crowd, url, f"p{one}-", 2, 8)) for one in range(2)]
-        first = engine.projections.build(stop=stop, progress=lambda *_: (stop.set(), engine.projections.cancel())[0])
+        first = engine.projections.build(stop=stop, progress=cancel)
         assert first.status in {"cancelled", "ready"}
         second = engine.projections.build()
         assert "ready" == second.status
