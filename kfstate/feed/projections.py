@@ -44,27 +44,33 @@ class Projections:
         self._families = {family.name: family for family in families}
         self._corp_id = corp_id
         site.database.options[NAMES] = builds.live_names
-        site.database.options[INLINE] = inline(self._own)
 
     def open(self) -> None:
         """Make the tables of own projections that are new, and bring the inline ones to the head of the log.
 
         One that fails is left behind with its error, and stops nothing.
         """
-        for own in self._own:
-            with self._site.database.writing() as conn:
-                builds.create_tables(conn, own.tables, builds.live(conn, own.name, tables=()).version)
-            with self._site.database.writing() as conn:
-                lock_head(conn)
-                build = builds.live(conn, own.name, tables=own.tables)
-                if build.status == "live" and not build.fingerprint:
-                    builds.store(conn, attrs.evolve(build, fingerprint=own.fingerprint))
-            if build.fingerprint not in {own.fingerprint, ""} or build.status != "live":
-                reason = "other code made it" if build.status == "live" else "its row is gone"
-                _logger.warning("%s: %s, so it has to be built anew", own.name, reason, extra=_APART)
-            elif own.inline and not build.error:
-                with contextlib.suppress(ProjectionError):
-                    self.run(own.name)
+        ready = [own for own in self._own if self._prepared(own) and own.inline]
+        self._site.database.options[INLINE] = inline(self._own)
+        for own in ready:
+            with contextlib.suppress(ProjectionError):
+                self.run(own.name)
+
+    def _prepared(self, own: Own) -> bool:
+        """Make the tables and the row of an own projection that is new; tell whether it can go on."""
+        with self._site.database.writing() as conn:
+            builds.create_tables(conn, own.tables, builds.live(conn, own.name, tables=()).version)
+        with self._site.database.writing() as conn:
+            lock_head(conn)
+            build = builds.live(conn, own.name, tables=own.tables)
+            if build.status == "live" and not build.fingerprint:
+                build = attrs.evolve(build, fingerprint=own.fingerprint)
+                builds.store(conn, build)
+        ours = build.status == "live" and build.fingerprint == own.fingerprint
+        if not ours:
+            reason = "other code made it" if build.status == "live" else "its row is gone"
+            _logger.warning("%s: %s, so it has to be built anew", own.name, reason, extra=_APART)
+        return ours and not build.error
 
     def list(self, name: str | None = None) -> tuple[ProjectionView, ...]:
         """Return every build of every projection (or of one), by name and version."""

@@ -29,7 +29,8 @@ __all__: list[str] = []
 
 VIEWS = [
     *(getattr(views, name) for name in views.__all__ if name[0].isupper()),
-    kfstate.Event, kfstate.SubscriptionView, kfstate.DeadLetterView, kfstate.Report, kfstate.Problem, kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
+    kfstate.Event, kfstate.SubscriptionView, kfstate.DeadLetterView, kfstate.ProjectionView, kfstate.BuildDifference,
+    kfstate.TableDifference, kfstate.Rebuilt, kfstate.Refolded, kfstate.Report, kfstate.Problem, kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
 ]  # fmt: skip
 IDS = {"open_kfid": "wk1", "external_userid": "wm1"}
 FULL: dict[str, Any] = {"servicer_userid": "a", "text": {"content": "", "menu_id": "1"}}

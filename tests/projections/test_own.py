@@ -85,6 +85,13 @@ def test_from_the_beginning(url: str, clock: FrozenClock, *, inline: bool) -> No
             )
 
 
+def test_in_a_new_database(clock: FrozenClock) -> None:
+    """A projection may be there from the first entry on."""
+    with Engine("sqlite://", clock=clock, projections=[Kinds()]) as engine:
+        Teller(engine, clock)(said(0))
+        assert {"machine_activated": 1, "customer_message": 1} == counted(engine)
+
+
 def test_inline(url: str, clock: FrozenClock) -> None:
     """An inline projection is at the head after every append; the others wait until they are run."""
     table = sa.Table("shop_later", sa.MetaData(), sa.Column("kind", sa.String(40), primary_key=True))
