@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, Ty
 from sqlalchemy import Connection
 
 from kfstate import intake
-from kfstate.aio.greenlets import AsyncTasks, inside
+from kfstate.aio.greenlets import AsyncTasks, inside, through
 from kfstate.aio.inner import InnerEngine, ask_for_greenlets
+from kfstate.aio.projections import AsyncProjections
 from kfstate.aio.subscription import AsyncHandler, AsyncSubscription, called
 from kfstate.clock import Clock
 from kfstate.engine import Engine, Recorded
 from kfstate.errors import TransactionError
 from kfstate.feed import DeadLetterView, SubscriptionView
 from kfstate.feed.face import Start
+from kfstate.feed.own import Projection
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict
 from kfstate.projections import live
@@ -64,6 +66,7 @@ class AsyncEngine:
         clock: Clock | None = None,
         lock_timeout: float = 10.0,
         upcasters: Iterable[Upcaster] = (),
+        projections: Iterable[Projection] = (),
     ) -> None:
         """Take what :class:`kfstate.Engine` takes; the database is opened by :meth:`open`."""
         ask_for_greenlets()
@@ -71,8 +74,9 @@ class AsyncEngine:
         self.corp_id = corp_id
         self._tasks = AsyncTasks()
         self._make = partial(
-            InnerEngine, self._tasks, url, corp_id=corp_id, clock=clock, lock_timeout=lock_timeout, upcasters=upcasters
-        )
+            InnerEngine, self._tasks, url, corp_id=corp_id, clock=clock, lock_timeout=lock_timeout,
+            upcasters=tuple(upcasters), projections=tuple(projections),
+        )  # fmt: skip
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
@@ -102,8 +106,7 @@ class AsyncEngine:
         """As :meth:`kfstate.Engine.close`; it can be opened again."""
         if self._engine is not None:
             engine, self._engine = self._opened(), None
-            await inside(engine.close)
-            await self._tasks.close()
+            await through(self._close(engine))
 
     # Into the log
 
@@ -266,6 +269,11 @@ class AsyncEngine:
 
     # Care
 
+    @property
+    def projections(self) -> AsyncProjections:
+        """As ``projections`` of :class:`kfstate.Engine`."""
+        return AsyncProjections(self._opened().projections)
+
     async def rebuild(self, *, progress: live.Progress | None = None) -> int:
         """As :meth:`kfstate.Engine.rebuild`."""
         return await self._run(Engine.rebuild, progress=progress)
@@ -287,6 +295,12 @@ class AsyncEngine:
         return await self._run(Engine.behind)
 
     # How
+
+    async def _close(self, engine: Engine) -> None:
+        try:
+            await inside(engine.close)
+        finally:
+            await self._tasks.close()
 
     def _opened(self) -> Engine:
         if self._engine is None:

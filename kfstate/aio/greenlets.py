@@ -7,14 +7,14 @@ made of are taken from :mod:`sqlalchemy.util.concurrency`, here and nowhere else
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.util import concurrency as _sqlalchemy
 
-__all__ = ["AsyncTasks", "awaited", "inside"]
+__all__ = ["AsyncTasks", "awaited", "inside", "through"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,6 +54,17 @@ def _take_over(context: contextvars.Context) -> None:
     for variable, value in context.items():
         if variable.get(context) is not value:
             variable.set(value)
+
+
+async def through(work: Coroutine[Any, Any, None]) -> None:
+    """Await something that must come to its end, even where the caller is cancelled meanwhile."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        await _ended(task)
+        raise
+    task.result()
 
 
 async def _ended(task: "asyncio.Task[Any]") -> None:

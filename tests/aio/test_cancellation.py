@@ -198,3 +198,41 @@ def test_memory_outlives_cancelling(name: str, clock: FrozenClock, waits: Waits)
             assert (await engine.verify()).damage is None
 
     asyncio.run(told())
+
+
+def test_closing_comes_to_its_end(url: str, clock: FrozenClock) -> None:
+    """An engine that is closed by somebody who is cancelled, again and again, is closed: nothing is left open."""
+
+    async def told() -> None:
+        engine = await AsyncEngine(url, clock=clock).open()
+        pool: Any = engine._opened()._database.engine.pool
+        await engine.ingest(story("wm"))
+        await engine.state(KF, "wm")
+        closing = asyncio.create_task(engine.close())
+        while not closing.done():
+            await asyncio.sleep(0)
+            closing.cancel()
+        assert closing.cancelled()
+        assert 0 == pool.checkedout()
+        assert {asyncio.current_task()} == asyncio.all_tasks()
+
+    asyncio.run(told())
+
+
+def test_loop_that_ends_leaves_a_whole_log(url: str, clock: FrozenClock) -> None:
+    """Where the event loop ends in the middle of appends, what is stored is whole, and no connection is left."""
+
+    async def told() -> None:
+        engine = await AsyncEngine(url, clock=clock).open()
+        for number in range(20):
+            asyncio.get_running_loop().create_task(engine.ingest(story(f"wm{number}")))
+        await asyncio.sleep(0.05)
+        engines.append(engine)
+
+    engines: list[AsyncEngine] = []
+    with asyncio.Runner() as runner:
+        runner.run(told())
+        for task in asyncio.all_tasks(runner.get_loop()):
+            task.cancel()
+        runner.run(engines[0].close())
+    assert 1 == whole(url, clock) % 3
