@@ -12,7 +12,22 @@ from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter
 from cyclopts.config import Env
 
 from kfstate import __version__
-from kfstate.cli import care, config, conversations, db, demo, doctor, history, ingest, machine, own, staffing
+from kfstate.cli import (
+    care,
+    config,
+    conversations,
+    db,
+    demo,
+    doctor,
+    following,
+    history,
+    ingest,
+    letters,
+    machine,
+    own,
+    projections,
+    staffing,
+)
 from kfstate.cli.context import Context, language
 from kfstate.cli.exits import MEANINGS, Exit, UsageError, exit_of
 from kfstate.cli.output import Output
@@ -49,11 +64,13 @@ def build() -> App:
     )
     _add(app, log, ingest.ingest, own.record, own.tick)
     _add(app, ask, conversations.conversations, conversations.show, conversations.sessions, history.history)
-    _add(app, ask, history.explain, history.events, staffing.queue, staffing.load)
-    _add(app, keep, doctor.doctor, care.verify, care.rebuild)
-    for part in (db.app, config.app, machine.app):
-        part.group = (keep,)
-        app.command(part)
+    _add(app, ask, history.explain, staffing.queue, staffing.load)
+    _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)
+    parts = {ask: (following.app,), keep: (projections.app, letters.app, db.app, config.app, machine.app)}
+    for group, apps in parts.items():
+        for part in apps:
+            part.group = (group,)
+            app.command(part)
     _add(app, explore, demo.demo)
     app.command(
         "kfstate.cli.simulate:simulate", name="simulate", help=_flowing(_SIMULATE), help_epilogue="", group=explore,

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import attrs
@@ -15,6 +15,7 @@ from kfstate.cli.words import Lang
 if TYPE_CHECKING:
     from kfstate.clock import Clock
     from kfstate.engine import Engine
+    from kfstate.feed.own import Projection
 
 __all__ = ["Context", "Given", "language"]
 
@@ -33,16 +34,16 @@ class Context:
         """The URL of the database."""
         return url_of(self.db)
 
-    def reader(self) -> "Engine":
+    def reader(self, *, projections: "Iterable[Projection]" = ()) -> "Engine":
         """Open the database for a question; raise an error where there is none."""
         must_exist(self.url)
-        return self.writer()
+        return self.writer(projections=projections)
 
-    def writer(self, *, clock: "Clock | None" = None) -> "Engine":
+    def writer(self, *, clock: "Clock | None" = None, projections: "Iterable[Projection]" = ()) -> "Engine":
         """Open the database; create it where there is none."""
         from kfstate.engine import Engine
 
-        engine = Engine(self.url, corp_id=self.corp_id, clock=clock)
+        engine = Engine(self.url, corp_id=self.corp_id, clock=clock, projections=projections)
         gc.freeze()  # what is loaded by now stays: the collector need not walk it again and again under a long load
         return engine
 

@@ -1,6 +1,7 @@
 """``kfstate doctor``: one line per thing that has to be right."""
 
 from collections.abc import Iterator
+from threading import Event
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,6 +19,8 @@ __all__ = ["Finding", "doctor"]
 
 _LAST = 1_000
 _KEPT = 3 * 86_400
+_WATCHED = 1.0
+"""For how many seconds a subscription that lags is watched, to predict when it has caught up."""
 """How long WeCom keeps entries, in seconds: a cursor that is older has lost some."""
 
 
@@ -84,6 +87,8 @@ def _inside(ctx: Context, connection: "Connection") -> Iterator[Finding]:
     )
     yield _projections(connection)
     yield _machine(ctx, connection)
+    yield _lock(connection)
+    yield from _subscriptions(ctx, connection)
     yield from _log(connection)
     yield from _cursors(ctx, connection)
 
@@ -95,6 +100,39 @@ def _projections(connection: "Connection") -> Finding:
     if lag is None:
         return Finding("projections", False, "folded by another machine: run `kfstate rebuild`")
     return Finding("projections", lag == 0, f"{lag} entries behind the log")
+
+
+def _lock(connection: "Connection") -> Finding:
+    from kfstate.store.connecting import backend_of
+
+    holder = backend_of(connection).holder(connection)
+    return Finding("head", True, "nobody keeps writers waiting" if holder is None else f"held by {holder}")
+
+
+def _subscriptions(ctx: Context, connection: "Connection") -> Iterator[Finding]:
+    from kfstate.clock import SystemClock
+    from kfstate.feed.status import subscriptions
+
+    before = subscriptions(connection, now=SystemClock().now())
+    lagging = {one.name: one for one in before if one.lag > 0}
+    if not before:
+        yield Finding("subscriptions", True, "nobody follows the log")
+    after = before
+    if lagging:
+        Event().wait(_WATCHED)
+        with connected(ctx) as later:
+            after = subscriptions(later, now=SystemClock().now())
+    for one in after:
+        detail = f"{one.status}, {one.lag} entries behind"
+        if one.name in lagging and one.lag > 0:
+            rate = (one.position - lagging[one.name].position) / _WATCHED
+            left = f"done in {seconds(round(one.lag / rate))} at {rate:,.0f} entries/s" if rate > 0 else "not moving"
+            detail += f" for {seconds(int(one.lag_seconds))}, {left}"
+        if one.dead_letters:
+            detail += f", {one.dead_letters} dead letters"
+        moving = one.lag == 0 or one.status == "running"
+        ok = one.error is None and moving and not one.dead_letters
+        yield Finding(f"subscription {one.name}", ok, detail if one.error is None else f"{detail}: {one.error}")
 
 
 def _machine(ctx: Context, connection: "Connection") -> Finding:

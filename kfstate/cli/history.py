@@ -1,4 +1,4 @@
-"""``kfstate history``, ``explain`` and ``events``: how things came to be as they are."""
+"""``kfstate history`` and ``explain``: how things came to be as they are."""
 
 import json
 from typing import Annotated
@@ -6,11 +6,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from kfstate.cli.context import Context, Given
-from kfstate.cli.conversations import ON_TERMINAL
-from kfstate.cli.exits import UsageError
-from kfstate.cli.tables import ENTRIES, STEPS
+from kfstate.cli.tables import STEPS
 
-__all__ = ["events", "explain", "history", "show_explanation"]
+__all__ = ["explain", "history", "show_explanation"]
 
 
 def history(open_kfid: str, external_userid: str, *, ctx: Given) -> None:
@@ -71,27 +69,3 @@ def show_explanation(ctx: Context, explanation: dict[str, object]) -> None:
         facts["deciding entry"] = f"{entry['position']}: {entry['kind']}, {entry['occurred_at']}"
         facts["payload"] = json.dumps(entry["payload"], ensure_ascii=False)
     ctx.out.facts(facts)
-
-
-def events(*, after: int = 0, limit: int | None = None, ctx: Given) -> None:
-    """List the log: every entry in order of position, with its payload in JSON.
-
-    Args:
-        after: Only entries after this position.
-        limit: At most so many (default: all in a pipe, 50 on a terminal).
-        ctx: The settings of this run.
-    """
-    from kfstate.queries.views import as_json
-
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit: {limit} is less than 1")
-    with ctx.reader() as engine:
-        if ctx.out.json:
-            for entry in engine.read_all(after=after, limit=limit):
-                ctx.out.line(as_json(entry))
-            return
-        most = limit or ON_TERMINAL
-        found = list(engine.read_all(after=after, limit=most + 1))
-    shown = found[:most]
-    more = f"{ctx.out.word('next page')}: --after {shown[-1].position}" if len(found) > most else ""
-    ctx.out.table(ENTRIES, shown, foot=more)

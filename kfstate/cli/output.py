@@ -78,6 +78,13 @@ class Output:
             table.add_row(*(self._cell(column.get(row), raw=column.raw) for column in columns))
         self._print(table, foot)
 
+    def row(self, columns: Sequence[Column], row: object) -> None:
+        """Print one row of a table that goes on and on: a line, at once."""
+        from rich.text import Text
+
+        cells = [self._cell(column.get(row), raw=column.raw) for column in columns]
+        self._console().print(Text("  ").join(cells), soft_wrap=True)
+
     def facts(self, facts: Mapping[str, object], *, foot: str = "") -> None:
         """Print one thing as a table of two columns: a word, and its value."""
         table = self._table(show_header=False)

@@ -7,7 +7,19 @@ from typing import Any
 from kfstate.cli.output import Column, seconds
 from kfstate.service_state import KfServiceState
 
-__all__ = ["CONVERSATIONS", "ENTRIES", "LOAD", "PROBLEMS", "QUEUE", "SESSIONS", "STEPS", "conversation_facts"]
+__all__ = [
+    "BUILDS",
+    "CONVERSATIONS",
+    "ENTRIES",
+    "LETTERS",
+    "LOAD",
+    "PROBLEMS",
+    "QUEUE",
+    "SESSIONS",
+    "STEPS",
+    "SUBSCRIPTIONS",
+    "conversation_facts",
+]
 
 
 def _state(name: str) -> Callable[[Any], KfServiceState]:
@@ -92,6 +104,39 @@ ENTRIES = (
     _text("customer", "external_userid"),
     _text("servicer", "servicer_userid"),
     _text("actor", "actor"),
+)
+
+BUILDS = (
+    _text("name", "name"),
+    _number("version", "version"),
+    _word("status", "status"),
+    _number("position", "position"),
+    _number("lag", "lag"),
+    Column("behind", lambda view: seconds(int(view.lag_seconds)) if view.lag > 0 else None, right=True),
+    _word("outdated", "outdated"),
+    Column("left", lambda view: None if view.seconds_left is None else seconds(int(view.seconds_left)), right=True),
+    _text("error", "error"),
+)
+
+SUBSCRIPTIONS = (
+    _text("name", "name"),
+    _word("status", "status"),
+    _number("position", "position"),
+    _number("lag", "lag"),
+    Column("behind", lambda view: seconds(int(view.lag_seconds)) if view.lag > 0 else None, right=True),
+    _text("owner", "owner"),
+    _number("dead letters", "dead_letters"),
+    _text("error", "error"),
+)
+
+LETTERS = (
+    _text("id", "id"),
+    _word("status", "status"),
+    _text("error", "error"),
+    _text("message", "message"),
+    _number("attempts", "attempts"),
+    _word("first", "first_at"),
+    _word("last", "last_at"),
 )
 
 PROBLEMS = (_text("source", "source"), _text("path", "path"), _text("reason", "reason"))

@@ -12,6 +12,7 @@ __all__ = [
     "DEFAULT_LOCK_TIMEOUT",
     "LOCK_TIMEOUT",
     "LOG_TABLES",
+    "SERVER_POOL",
     "WRITE",
     "Backend",
     "Trouble",
@@ -25,6 +26,8 @@ WRITE = "kfstate_write"
 LOCK_TIMEOUT = "kfstate_lock_timeout"
 """Execution option: how many seconds a transaction waits for another one."""
 DEFAULT_LOCK_TIMEOUT = 10.0
+SERVER_POOL: Mapping[str, Any] = {"pool_size": 10, "max_overflow": 20}
+"""How many connections an engine keeps to a server, and how many more it opens at most."""
 
 Trouble = Literal["locked", "undone", "lost", "full"]
 """What an error of a driver means: a lock timed out; the server undid the transaction; the connection is gone; there is
@@ -67,8 +70,8 @@ class Backend(Protocol):
         """Tell what an error of the driver means."""
         ...
 
-    def blocker(self, conn: Connection) -> str:
-        """Return who holds the head of the log, asked on another connection."""
+    def holder(self, conn: Connection) -> str | None:
+        """Return who holds the head of the log, asked on another connection; None: nobody, or nobody knows."""
         ...
 
     def insert(self, conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -81,6 +84,10 @@ class Backend(Protocol):
 
     def listed(self, sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
         """Fill the list ``IN (??)`` of a statement."""
+        ...
+
+    def in_one_go(self, conn: Connection) -> AbstractContextManager[None]:
+        """Send what is written in the block without waiting for each statement."""
         ...
 
     def migrating(self, conn: Connection) -> AbstractContextManager[None]:

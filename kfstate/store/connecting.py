@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kfstate.errors import (
@@ -20,7 +21,7 @@ from kfstate.errors import (
 from kfstate.store import mysql, postgresql, sqlite
 from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, WRITE, Backend
 
-__all__ = ["backend_of", "failed", "known_url", "open_database"]
+__all__ = ["backend_of", "connect", "failed", "known_url", "open_database"]
 
 _BACKENDS: dict[str, Backend] = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql, "mariadb": mysql}
 _ALIASES = {"postgres": "postgresql"}
@@ -33,6 +34,25 @@ _DRIVERS = {
 _IDLE = 30.0
 """Seconds: a connection that was idle for longer is asked whether it is still there."""
 _USED = "kfstate_used"
+_LOOK = 0.25
+"""Seconds that the pool waits for a connection at a time."""
+
+
+def connect(engine: Engine) -> Connection:
+    """Take a connection from the pool.
+
+    Raises :class:`~kfstate.errors.LockTimeoutError` where all are in use for too long: in memory there is only one.
+    """
+    patience = engine.get_execution_options().get(LOCK_TIMEOUT, DEFAULT_LOCK_TIMEOUT)
+    started = time.monotonic()
+    while True:
+        try:
+            return engine.connect()
+        except PoolTimeoutError as error:
+            # The pool wakes nobody when a connection fails, or is cancelled, while it is made: so look again.
+            waited = round(time.monotonic() - started, 3)
+            if waited >= patience:
+                raise LockTimeoutError(waited=waited, blocker="others have all connections of the pool") from error
 
 
 def backend_of(conn: Connection) -> Backend:
@@ -52,7 +72,7 @@ def open_database(url: str | URL, *, lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
     backend = _BACKENDS[name]
     url, options = backend.prepared(url, lock_timeout=lock_timeout, asynchronous=asynchronous)
     try:
-        engine = _made(url, options, asynchronous=asynchronous)
+        engine = _made(url, options, lock_timeout=lock_timeout, asynchronous=asynchronous)
     except ImportError as error:
         extra = "async" if asynchronous and name == "sqlite" else _DRIVERS[name][1] or "async"
         raise DriverError(
@@ -78,9 +98,9 @@ def known_url(url: str | URL) -> URL:
     return url.set(drivername=name)
 
 
-def _made(url: URL, options: dict[str, Any], *, asynchronous: bool) -> Engine:
+def _made(url: URL, options: dict[str, Any], *, lock_timeout: float, asynchronous: bool) -> Engine:
     # Errors must not carry what customers said.
-    options = {"hide_parameters": True, **options}
+    options = {"hide_parameters": True, "pool_timeout": min(lock_timeout, _LOOK), **options}
     if not asynchronous:
         return create_engine(url, **options)
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 (needs an extra)
@@ -127,13 +147,16 @@ def _answers(engine: Engine, connection: DBAPIConnection) -> bool:
 
 def _meant(context: ExceptionContext) -> BaseException | None:
     """Turn what SQLAlchemy met into our errors."""
-    conn = context.connection
-    if not isinstance(context.original_exception, Exception):
+    conn, error = context.connection, context.original_exception
+    if not isinstance(error, Exception):
         return None
-    if conn is None:  # none could be made
-        unreachable = isinstance(context.original_exception, context.dialect.loaded_dbapi.OperationalError)
-        return ConnectionLostError(reason=_said(context.original_exception)) if unreachable else None
-    return _ours(conn, context.original_exception, lost=context.is_disconnect)
+    if conn is not None:
+        return _ours(conn, error, lost=context.is_disconnect)
+    # None could be made.
+    if _BACKENDS[context.dialect.name].trouble(error) == "locked":
+        return LockTimeoutError(waited=0.0, blocker="another program, which has the database for itself")
+    unreachable = isinstance(error, context.dialect.loaded_dbapi.OperationalError)
+    return ConnectionLostError(reason=_said(error)) if unreachable else None
 
 
 def failed(conn: Connection, error: BaseException, *, waited: float | None = None) -> BaseException:
@@ -180,11 +203,11 @@ def _said(error: BaseException) -> str:
 def _blocker(conn: Connection, backend: Backend) -> str:
     """Ask who blocks, on a connection of its own: this one's transaction is aborted."""
     if conn.dialect.name == "sqlite":
-        return backend.blocker(conn)
+        return "another connection that writes to this SQLite database"
     pool = conn.engine.pool.recreate()
     try:
         with Engine(pool, conn.engine.dialect, conn.engine.url).connect() as other:
-            return backend.blocker(other)
+            return backend.holder(other) or "another transaction, which has ended"
     except Exception as error:  # noqa: BLE001 (the lock has timed out, whatever else fails)
         return f"another transaction ({_said(error)})"
     finally:

@@ -4,7 +4,7 @@
 import math
 import select
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -14,16 +14,17 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kfstate.errors import LockTimeoutError, TransactionError
 from kfstate.store import mysql_triggers
-from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, Trouble, columns, execute
+from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, SERVER_POOL, Trouble, columns, execute
 
 __all__ = [
     "ALONE",
     "SNAPSHOT",
-    "blocker",
+    "holder",
     "insert",
     "listed",
     "lock",
     "lock_in",
+    "in_one_go",
     "migrating",
     "missing_triggers",
     "prepared",
@@ -59,7 +60,7 @@ def prepared(url: URL, *, lock_timeout: float, asynchronous: bool) -> tuple[URL,
     if "charset" not in url.query:
         url = url.update_query_dict({"charset": "utf8mb4"})
     # asyncmy reads its socket ahead, so that only a ping can tell whether the server is there.
-    return url, {"isolation_level": "READ COMMITTED", "pool_pre_ping": asynchronous}
+    return url, {"isolation_level": "READ COMMITTED", "pool_pre_ping": asynchronous, **SERVER_POOL}
 
 
 def set_up(connection: DBAPIConnection, lock_timeout: float) -> None:
@@ -115,14 +116,14 @@ def trouble(error: BaseException) -> Trouble | None:
     return "lost" if code in _LOST else None
 
 
-def blocker(conn: Connection) -> str:
+def holder(conn: Connection) -> str | None:
     """Return who holds the head of the log, as far as the user may see it."""
     try:
         found = conn.exec_driver_sql(_HOLDER).first()
     except Exception:  # noqa: BLE001 (whatever the server says, the lock has timed out)
         return "another transaction (the PROCESS privilege shows which)"
     if found is None:
-        return "another transaction, which has ended"
+        return None
     return f"connection {found[0]}, in a transaction since {found[1]} s, running: {found[2] or 'nothing'}"
 
 
@@ -159,6 +160,11 @@ def listed(sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     return sql.replace("(??)", f"({', '.join('?' * len(values))})"), values
 
 
+def in_one_go(conn: Connection) -> AbstractContextManager[None]:  # noqa: ARG001 (as other databases)
+    """Do nothing: the driver waits for every statement."""
+    return nullcontext()
+
+
 @contextmanager
 def migrating(conn: Connection) -> Iterator[None]:
     """Keep other processes out by a named lock. DDL commits here, and so does the end of the block."""
@@ -172,7 +178,8 @@ def migrating(conn: Connection) -> Iterator[None]:
         yield
         conn.exec_driver_sql("COMMIT").close()
     finally:
-        conn.exec_driver_sql(f"SELECT RELEASE_LOCK({name})").close()
+        if not conn.invalidated:  # else it went with the connection
+            conn.exec_driver_sql(f"SELECT RELEASE_LOCK({name})").close()
 
 
 missing_triggers = mysql_triggers.missing

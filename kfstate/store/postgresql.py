@@ -11,16 +11,17 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kfstate.errors import TransactionError
 from kfstate.store import postgresql_bulk, postgresql_triggers
-from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, Trouble, execute
+from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, SERVER_POOL, Trouble, execute
 
 __all__ = [
     "ALONE",
     "SNAPSHOT",
-    "blocker",
+    "holder",
     "insert",
     "listed",
     "lock",
     "lock_in",
+    "in_one_go",
     "migrating",
     "missing_triggers",
     "prepared",
@@ -60,7 +61,8 @@ def prepared(url: URL, *, lock_timeout: float, asynchronous: bool) -> tuple[URL,
     """Return the URL with our driver, and what else an SQLAlchemy engine is to be made with."""
     url = url.set(drivername="postgresql+psycopg")
     arguments = {"client_encoding": "utf8", "fallback_application_name": "kfstate"}
-    return url, {"isolation_level": "READ COMMITTED", "use_native_hstore": False, "connect_args": arguments}
+    options = {"isolation_level": "READ COMMITTED", "use_native_hstore": False, "connect_args": arguments}
+    return url, {**options, **SERVER_POOL}
 
 
 def set_up(connection: DBAPIConnection, lock_timeout: float) -> None:
@@ -122,11 +124,11 @@ def trouble(error: BaseException) -> Trouble | None:
     return "lost" if state in _LOST else None
 
 
-def blocker(conn: Connection) -> str:
+def holder(conn: Connection) -> str | None:
     """Return who holds the head of the log."""
     found = conn.exec_driver_sql(_HOLDER).first()
     if found is None:
-        return "another transaction, which has ended"
+        return None
     pid, age, state, sql = found
     said = " ".join(sql.split())[:200] if sql else "unknown"
     return f"pid {pid}, in a transaction since {age} s, {state}: {said}"
@@ -134,6 +136,7 @@ def blocker(conn: Connection) -> str:
 
 insert = postgresql_bulk.insert
 upsert = postgresql_bulk.upsert
+in_one_go = postgresql_bulk.in_one_go
 
 
 def listed(sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:

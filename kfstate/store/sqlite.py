@@ -2,7 +2,7 @@
 """SQLite: a file beside the service, or memory. One writer at a time; readers see the last commit and never wait."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -18,12 +18,13 @@ from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, Trouble, c
 __all__ = [
     "ALONE",
     "SNAPSHOT",
-    "blocker",
+    "holder",
     "in_memory",
     "insert",
     "listed",
     "lock",
     "lock_in",
+    "in_one_go",
     "migrating",
     "missing_triggers",
     "prepared",
@@ -53,13 +54,13 @@ def in_memory(url: URL) -> bool:
     )
 
 
-def prepared(url: URL, *, lock_timeout: float, asynchronous: bool) -> tuple[URL, dict[str, Any]]:
+def prepared(url: URL, *, lock_timeout: float, asynchronous: bool) -> tuple[URL, dict[str, Any]]:  # noqa: ARG001
     """Return the URL with our driver, and what else an SQLAlchemy engine is to be made with."""
     url = url.set(drivername="sqlite+aiosqlite" if asynchronous else "sqlite")
     if not in_memory(url):
         return url, {"max_overflow": -1}  # as many connections as there are threads that ask
     # One connection for all: whoever has it has the database, and the others wait.
-    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": lock_timeout}
+    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0}
     options["poolclass"] = AsyncAdaptedQueuePool if asynchronous else QueuePool
     return url, options | {"connect_args": {"check_same_thread": False}}
 
@@ -104,7 +105,8 @@ def lock_in(conn: Connection) -> None:
     try:
         conn.exec_driver_sql(_TAKE).close()
     except Exception as error:
-        if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) != _BUSY_SNAPSHOT:
+        told = getattr(error, "orig", None) or error.__cause__  # a host's engine raises SQLAlchemy's error, ours ours
+        if getattr(told, "sqlite_errorcode", None) != _BUSY_SNAPSHOT:
             raise
         found = "a transaction that began with a read, and another connection has written since"
         raise TransactionError(
@@ -124,9 +126,9 @@ def trouble(error: BaseException) -> Trouble | None:
     return "full" if code & 0xFF == _FULL else None
 
 
-def blocker(conn: Connection) -> str:  # noqa: ARG001 (as other databases)
-    """Return what can be said: SQLite does not tell who holds a lock."""
-    return "another connection that writes to this SQLite database"
+def holder(conn: Connection) -> str | None:  # noqa: ARG001 (as other databases)
+    """Return None: SQLite does not tell who holds a lock."""
+    return None
 
 
 def insert(conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -160,6 +162,11 @@ def _upsert(table: Table, name: str) -> str:
 def listed(sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     """Fill the list ``IN (??)`` of a statement."""
     return sql.replace("(??)", f"({', '.join('?' * len(values))})"), values
+
+
+def in_one_go(conn: Connection) -> AbstractContextManager[None]:  # noqa: ARG001 (as other databases)
+    """Do nothing: the driver waits for every statement."""
+    return nullcontext()
 
 
 @contextmanager

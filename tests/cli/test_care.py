@@ -17,7 +17,10 @@ READERS = [
     "conversations", "sessions", "show a b", "history a b", "explain a b", "queue", "load", "events", "rebuild",
     "rebuild --check", "verify", "tick", "db current", "db check", "doctor",
 ]  # fmt: skip
-CHECKS = ["configuration", "database", "schema", "triggers", "projections", "machine", "chain", "clock", "cursors"]
+CHECKS = [
+    "configuration", "database", "schema", "triggers", "projections", "machine", "head", "subscriptions", "chain",
+    "clock", "cursors",
+]  # fmt: skip
 
 
 def copied(sampled: Path) -> Path:

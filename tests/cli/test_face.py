@@ -20,8 +20,9 @@ __all__: list[str] = []
 CALL = [sys.executable, "-W", "error", "-m", "kfstate"]
 DOCUMENT = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 TOP = [
-    "config", "conversations", "db", "demo", "doctor", "events", "explain", "history", "ingest", "load", "machine",
-    "queue", "rebuild", "record", "sessions", "show", "simulate", "tick", "verify",
+    "config", "conversations", "db", "dead-letters", "demo", "doctor", "events", "explain", "history", "ingest", "load",
+    "machine", "projections", "queue", "rebuild", "record", "sessions", "show", "simulate", "subscriptions", "tick",
+    "verify",
 ]  # fmt: skip
 
 
@@ -32,7 +33,9 @@ def commands(app: App | None = None, above: tuple[str, ...] = ()) -> list[tuple[
     for name in app:
         if not name.startswith("-"):
             below = commands(app[name], (*above, name))
-            found += below or [(*above, name)]
+            found += below
+            if not below or app[name].default_command is not None:
+                found.append((*above, name))
     return found
 
 

@@ -1,0 +1,96 @@
+"""``kfstate events`` and ``events tail``: the log, as it is and as it grows."""
+
+import sys
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from kfstate.cli.context import Context, Given
+from kfstate.cli.conversations import ON_TERMINAL
+from kfstate.cli.exits import UsageError
+from kfstate.cli.tables import ENTRIES
+
+if TYPE_CHECKING:
+    from kfstate.queries.views import EntryView
+    from kfstate.store.checkpoint import Checkpoint
+
+__all__ = ["app", "events", "tail"]
+
+app = App(name="events", help="List the log: every entry in order of position, with its payload in JSON.")
+_LAST = 10
+
+
+@app.default
+def events(*, after: str = "0", limit: int | None = None, ctx: Given) -> None:
+    """List the log: every entry in order of position, with its payload in JSON.
+
+    Args:
+        after: Only entries after this position, or after this checkpoint (POSITION:CHAIN).
+        limit: At most so many (default: all in a pipe, 50 on a terminal).
+        ctx: The settings of this run.
+    """
+    from kfstate.queries.views import as_json
+
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit: {limit} is less than 1")
+    start = _after(after)
+    with ctx.reader() as engine:
+        if ctx.out.json:
+            for entry in engine.read_all(after=start, limit=limit):
+                ctx.out.line(as_json(entry))
+            return
+        most = limit or ON_TERMINAL
+        found = list(engine.read_all(after=start, limit=most + 1))
+    shown = found[:most]
+    more = f"{ctx.out.word('next page')}: --after {shown[-1].position}" if len(found) > most else ""
+    ctx.out.table(ENTRIES, shown, foot=more)
+
+
+@app.command
+def tail(
+    *,
+    after: str = "",
+    follow: Annotated[bool, Parameter(negative="")] = False,
+    poll: float = 1.0,
+    ctx: Given,
+) -> None:
+    """Show the last entries of the log, and with --follow each further one as it comes.
+
+    Args:
+        after: Begin after this position or checkpoint (POSITION:CHAIN), instead of ten entries before the end.
+        follow: Go on until Ctrl-C.
+        poll: How many seconds to wait between two looks at the log.
+        ctx: The settings of this run.
+    """
+    if poll <= 0:
+        raise UsageError(f"--poll: {poll} is not more than 0")
+    with ctx.reader() as engine:
+        at = _after(after) if after else max(0, engine.position() - _LAST)
+        for entry in engine.read_all(after=at):
+            _show(ctx, entry)
+            at = entry.checkpoint
+        while follow:
+            sys.stdout.flush()
+            Event().wait(poll)
+            for entry in engine.read_all(after=at):
+                _show(ctx, entry)
+                at = entry.checkpoint
+
+
+def _show(ctx: Context, entry: "EntryView") -> None:
+    from kfstate.queries.views import as_json
+
+    if ctx.out.json:
+        ctx.out.line(as_json(entry))
+    else:
+        ctx.out.row(ENTRIES, entry)
+
+
+def _after(given: str) -> "int | Checkpoint":
+    from kfstate.store.checkpoint import Checkpoint
+
+    try:
+        return Checkpoint.parse(given) if ":" in given else int(given)
+    except ValueError as error:
+        raise UsageError(f"--after: {given!r} is neither a position nor a checkpoint (POSITION:CHAIN)") from error
