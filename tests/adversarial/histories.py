@@ -15,7 +15,7 @@ from tests.adversarial.list_append import Transaction
 from tests.adversarial.processes import Say
 from tests.adversarial.writers import KF, in_threads, message
 
-__all__ = ["KEYS", "lists", "live", "torn"]
+__all__ = ["KEYS", "interrupted", "lists", "live"]
 
 KEYS = tuple(f"wm{who}" for who in range(5))
 _LIST = (
@@ -61,16 +61,19 @@ def _append(engine: Engine, appended: Mapping[str, list[str]]) -> None:
     engine.ingest(page(elements), account=KF)
 
 
-def torn(engine: Engine) -> list[Transaction]:
-    """Read two lists without a snapshot, with an append to both of them in between."""
-    began, appended = time.monotonic(), {key: ["torn"] for key in KEYS[:2]}
+def interrupted(engine: Engine, number: int, *, snapshot: bool) -> list[Transaction]:
+    """Read two lists, in one transaction or in two, with an append to both of them in between."""
+    began, appended = time.monotonic(), {key: [f"between{number}-{key}"] for key in KEYS[:2]}
     with engine._reading() as conn:
-        before = lists(conn, KEYS[:1])
-    _append(engine, appended)
-    between = time.monotonic()
-    with engine._reading() as conn:
-        after = lists(conn, KEYS[1:2])
+        read = lists(conn, KEYS[:1])
+        _append(engine, appended)
+        between = time.monotonic()
+        if snapshot:
+            read |= lists(conn, KEYS[1:2])
+    if not snapshot:
+        with engine._reading() as conn:
+            read |= lists(conn, KEYS[1:2])
     return [
-        Transaction(id=-1, began=began, ended=between, appended=appended),
-        Transaction(id=-2, began=began, ended=time.monotonic(), read={**before, **after}),
+        Transaction(id=-2 * number, began=began, ended=between, appended=appended),
+        Transaction(id=-2 * number - 1, began=began, ended=time.monotonic(), read=read),
     ]

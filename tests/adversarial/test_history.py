@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from kfstate.engine import Engine
-from tests.adversarial.histories import KEYS, lists, live, torn
+from tests.adversarial.histories import KEYS, interrupted, lists, live
 from tests.adversarial.list_append import Transaction, anomalies
 from tests.adversarial.processes import beside
 
@@ -18,11 +18,11 @@ def test_a_serial_order_exists(url: str) -> None:
     """Pages over several conversations and reads of several lists have a serial order; a torn read has none."""
     history = _told(url)
     with Engine(url) as engine:
-        history.append(_last(engine, 1))
+        history += [*interrupted(engine, 1, snapshot=True), _last(engine, 1)]
         assert [] == anomalies(history)
         assert len(history) > PROCESSES * THREADS * COUNT
         assert sum(bool(done.appended) for done in history) > 20
-        history += [*torn(engine), _last(engine, 2)]
+        history += [*interrupted(engine, 2, snapshot=False), _last(engine, 2)]
         assert any(problem.startswith("cycle") for problem in anomalies(history))
 
 
@@ -38,4 +38,4 @@ def _last(engine: Engine, number: int) -> Transaction:
     began = time.monotonic()
     with engine._reading() as conn:
         read: dict[str, Sequence[str]] = {**lists(conn, KEYS)}
-    return Transaction(id=-10 - number, began=began, ended=time.monotonic(), read=read)
+    return Transaction(id=-100 - number, began=began, ended=time.monotonic(), read=read)
