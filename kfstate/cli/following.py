@@ -55,7 +55,7 @@ def tail(
     poll: float = 1.0,
     ctx: Given,
 ) -> None:
-    """Show the last entries of the log, and with --follow each further one as it comes.
+    """Show the last entries of the log, or follow it as it grows.
 
     Args:
         after: Begin after this position or checkpoint (POSITION:CHAIN), instead of ten entries before the end.
