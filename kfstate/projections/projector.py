@@ -21,7 +21,7 @@ from kfstate.projections.sessions import Session, end, note_message, take
 from kfstate.projections.side import SideTables
 from kfstate.projections.steps import StepRow, current, step_row
 from kfstate.projections.tables import kf_step
-from kfstate.store.dialect import bulk_insert, query, query_in
+from kfstate.store.dialect import bulk_insert, in_one_go, query, query_in
 from kfstate.store.rows import EntryRow, Stream
 
 __all__ = ["Projected", "Projector"]
@@ -95,12 +95,13 @@ class Projector:
 
     def flush(self) -> None:
         """Write everything that is still in memory."""
-        bulk_insert(self._conn, kf_step, self._steps)
-        self._steps.clear()
         for held in self._dirty.values():
             self._side.serving(held.open_kfid, held.served, held.serving)
             held.served = held.serving
-        conversations.write(self._conn, self._dirty.values())
+        with in_one_go(self._conn, len(self._steps)):
+            bulk_insert(self._conn, kf_step, self._steps)
+            conversations.write(self._conn, self._dirty.values())
+        self._steps.clear()
         self._dirty.clear()
         self._side.flush()
 

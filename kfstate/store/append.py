@@ -13,7 +13,7 @@ from kfstate.store import canonical as form
 from kfstate.store import cursor as cursors
 from kfstate.store import identity
 from kfstate.store.causes import Causes, look_back
-from kfstate.store.dialect import bulk_insert
+from kfstate.store.dialect import bulk_insert, in_one_go
 from kfstate.store.head import lock_head
 from kfstate.store.identity import Fresh
 from kfstate.store.plan import Part, Plan, Planned
@@ -90,8 +90,9 @@ def append_parts(
     earlier_facts = _earlier_facts(conn, plan.fresh, head.position)
     opened, servicers = plan.streams.open((draft for _, _, draft, _ in plan.fresh), entropy)
     kept = [(part, did) for part, did in zip(parts, planned, strict=True) if did.error is None]
-    pulls = cursors.record_pulls(conn, [pull for part, _ in kept for pull in part.pulls])
-    cursors.write_cursors(conn, plan.moved.values())
+    pulls = [pull for part, _ in kept for pull in part.pulls]
+    first_pull = cursors.last_pull(conn) + 1 if pulls else 0
+    pull_ids = range(first_pull, first_pull + len(pulls))
     salts = entropy(form.SALT_BYTES * len(plan.fresh))
     rows, late = _rows(
         plan.fresh,
@@ -101,19 +102,22 @@ def append_parts(
         opened=opened,
         servicers=servicers,
         causes=plan.causes,
-        pulls=_pulled(kept, pulls),
+        pulls=_pulled(kept, pull_ids),
         earlier_facts=earlier_facts,
     )
-    plan.streams.write(conn)
-    # As plain tuples: sqlite3 reads a named one field by field, which costs a quarter of the insert.
-    bulk_insert(conn, kf_entry, list(map(tuple, rows)))
-    size = form.SALT_BYTES
-    bulk_insert(
-        conn,
-        kf_payload,
-        [(item[1], salts[at * size : (at + 1) * size], item[2].body) for at, item in enumerate(plan.fresh)],
-    )
-    identity.store(conn, plan.fresh)
+    with in_one_go(conn, len(rows)):
+        cursors.record_pulls(conn, pulls, first=first_pull)
+        cursors.write_cursors(conn, plan.moved.values())
+        plan.streams.write(conn)
+        # As plain tuples: sqlite3 reads a named one field by field, which costs a quarter of the insert.
+        bulk_insert(conn, kf_entry, list(map(tuple, rows)))
+        size = form.SALT_BYTES
+        bulk_insert(
+            conn,
+            kf_payload,
+            [(item[1], salts[at * size : (at + 1) * size], item[2].body) for at, item in enumerate(plan.fresh)],
+        )
+        identity.store(conn, plan.fresh)
     whole = Appended(
         rows=rows,
         repeats={},
@@ -123,7 +127,7 @@ def append_parts(
         streams={key: stream.row for key, stream in opened.items()},
         created=frozenset(stream.row.id for stream in opened.values() if stream.created),
     )
-    return Gathered(whole, _divided(whole, planned, head.position), pulls)
+    return Gathered(whole, _divided(whole, planned, head.position), pull_ids)
 
 
 def _plan(conn: Connection, parts: Sequence[Part], head: Head) -> Plan:

@@ -16,6 +16,7 @@ __all__ = [
     "Pull",
     "advance",
     "claim",
+    "last_pull",
     "moved_by",
     "read_cursor",
     "read_pull",
@@ -133,15 +134,19 @@ def write_cursors(conn: Connection, cursors: Iterable[Cursor]) -> None:
 def record_pull(conn: Connection, pull: Pull) -> int:
     """Store a pull and return its id, which the entries of the page carry."""
     lock_head(conn)
-    (id_,) = record_pulls(conn, [pull])
+    id_ = last_pull(conn) + 1
+    record_pulls(conn, [pull], first=id_)
     return id_
 
 
-def record_pulls(conn: Connection, pulls: Sequence[Pull]) -> list[int]:
-    """Store pulls and return their ids; whoever does holds the lock of the head."""
-    if not pulls:
-        return []
+def last_pull(conn: Connection) -> int:
+    """Return the greatest id of a pull; whoever decides on it holds the lock of the head."""
     last: int = query(conn, "SELECT COALESCE(MAX(id), 0) FROM kf_pull")[0][0]
+    return last
+
+
+def record_pulls(conn: Connection, pulls: Sequence[Pull], *, first: int) -> None:
+    """Store pulls under ids from ``first`` on; whoever does holds the lock of the head."""
     rows = [
         (
             id_,
@@ -155,10 +160,9 @@ def record_pulls(conn: Connection, pulls: Sequence[Pull]) -> list[int]:
             pull.date_at,
             pull.software,
         )
-        for id_, pull in enumerate(pulls, last + 1)
+        for id_, pull in enumerate(pulls, first)
     ]
     bulk_insert(conn, kf_pull, rows)
-    return [row[0] for row in rows]
 
 
 def read_pull(conn: Connection, id_: int) -> Pull | None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Table
 from kfstate.errors import LockTimeoutError
 from kfstate.store.backend import WRITE
 from kfstate.store.columns import BigKey, Body, Digest, Id, Key, Salt, Text, as_text
-from kfstate.store.connecting import backend_of, failed, open_database
+from kfstate.store.connecting import backend_of, connect, failed, open_database
 
 __all__ = [
     "NAMES",
@@ -33,6 +33,7 @@ __all__ = [
     "begin",
     "bulk_insert",
     "bulk_upsert",
+    "in_one_go",
     "lock",
     "migrating",
     "missing_triggers",
@@ -45,6 +46,8 @@ NAMES = "kfstate_names"
 """Execution option: called with connection and statement, returns it with the tables of a projection's build."""
 
 _CHUNK = 900
+_FEW = 64
+"""Up to so many rows, waiting for the server costs more than a slower way to insert them."""
 
 
 @contextmanager
@@ -55,7 +58,7 @@ def begin(engine: Engine, *, write: bool, **options: object) -> Iterator[Connect
     :class:`~kfstate.errors.LockTimeoutError` where another writer holds the log longer than ``lock_timeout``.
     """
     started = time.monotonic()
-    with engine.connect() as connection:
+    with connect(engine) as connection:
         given: dict[str, Any] = {WRITE: write, **options}
         connection.execution_options(**given, **({} if write else backend_of(connection).SNAPSHOT))
         try:
@@ -106,6 +109,22 @@ def bulk_upsert(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]])
             backend_of(conn).upsert(conn, table, _named(conn, table.name), rows)
         except BaseException as error:
             raise failed(conn, error) from error
+
+
+@contextmanager
+def in_one_go(conn: Connection, rows: int) -> Iterator[None]:
+    """Send what is written in the block without waiting for each statement, where that pays for so many rows.
+
+    Nothing may be read in the block, and nothing but the block's end tells that its statements have succeeded.
+    """
+    if not 0 < rows <= _FEW:
+        yield
+        return
+    try:
+        with backend_of(conn).in_one_go(conn):
+            yield
+    except BaseException as error:
+        raise failed(conn, error) from error
 
 
 def query(conn: Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

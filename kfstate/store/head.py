@@ -9,7 +9,10 @@ from kfstate.store.rows import Head
 
 __all__ = ["lock_head", "read_head"]
 
-_LAST = "SELECT position, chain, recorded_at FROM kf_entry ORDER BY position DESC LIMIT 1"
+_HEAD = (
+    "SELECT h.log_id, h.created_at, e.position, e.chain, e.recorded_at FROM kf_log_head h LEFT JOIN kf_entry e"
+    " ON e.position = (SELECT MAX(position) FROM kf_entry)"
+)
 _MARK = "SELECT position, chain, recorded_at FROM kf_archive_mark ORDER BY position DESC LIMIT 1"
 
 
@@ -18,14 +21,15 @@ def read_head(conn: Connection) -> Head:
 
     Raises :class:`~kfstate.errors.SchemaError` where the log has no head row.
     """
-    heads = query(conn, "SELECT log_id, created_at FROM kf_log_head")
+    heads = query(conn, _HEAD)
     if len(heads) != 1:
         raise SchemaError(found=f"{len(heads)} rows in kf_log_head", needed="1", remedy="restore it from a backup")
-    log_id, created_at = heads[0]
-    last = query(conn, _LAST) or query(conn, _MARK)
-    if not last:
-        return Head(bytes(log_id), created_at, 0, first_link(bytes(log_id), created_at), 0)
-    position, chain, recorded_at = last[0]
+    log_id, created_at, position, chain, recorded_at = heads[0]
+    if position is None:
+        mark = query(conn, _MARK)
+        if not mark:
+            return Head(bytes(log_id), created_at, 0, first_link(bytes(log_id), created_at), 0)
+        position, chain, recorded_at = mark[0]
     return Head(bytes(log_id), created_at, position, bytes(chain), recorded_at)
 
 

@@ -9,7 +9,7 @@ import pytest
 from kfstate.engine import Engine
 from kfstate.errors import CursorConflictError
 from kfstate.intake import CursorMove
-from kfstate.projections import conversations, live, projector, side
+from kfstate.projections import builds, conversations, live, projector, side
 from kfstate.store import append, dialect, identity
 from kfstate.store import cursor as cursors
 from kfstate.testing import FrozenClock, customer_message, page, session_status_change
@@ -76,7 +76,7 @@ def test_empty_page_moves_the_cursor(engine: Engine) -> None:
         (cursors, "record_pulls"), (append, "look_back"), (append, "find_streams"), (append, "bulk_insert"),
         (identity, "store"), (projector.Projector, "commit"), (projector.Projector, "_fold"),
         (side.SideTables, "flush"), (conversations, "write"), (projector, "bulk_insert"),
-        (live, "_store"), (live, "bulk_upsert"), (cursors, "write_cursors"),
+        (builds, "store"), (live, "_project"), (cursors, "write_cursors"),
     ],
     ids=lambda part: part if isinstance(part, str) else part.__name__.rpartition(".")[2],
 )  # fmt: skip
@@ -111,7 +111,7 @@ def test_failure_at_the_nth_statement(fresh: Fresh, monkeypatch: pytest.MonkeyPa
             whole(*args)
 
         with monkeypatch.context() as patch:
-            for module in (conversations, live, side):
+            for module in (conversations, builds, side):
                 patch.setattr(module, "bulk_upsert", counted)
             with pytest.raises(BrokenError):
                 engine.ingest(SECOND, account="wkA", cursor=CursorMove(expected="c1", epoch=epoch))

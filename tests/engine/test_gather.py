@@ -239,13 +239,19 @@ def test_who_was_taken_waits_for_the_outcome(engine: Engine, monkeypatch: pytest
 
 def test_a_lone_caller_waits_for_nobody(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that come one by one are stored one by one, by the caller's own thread."""
-    threads = threading.active_count()
+    whole, leaders = engine._appends._gathering._store, set()
+
+    def led(take: Any) -> None:
+        leaders.add(threading.get_ident())
+        whole(take)
+
+    monkeypatch.setattr(engine._appends._gathering, "_store", led)
     with gathers(monkeypatch) as sizes:
         for number in range(3):
             engine.record(act(number))
             engine.ingest(page([customer_message("wkA", "wm1", NOW + number)]))
     assert [1] * 6 == sizes
-    assert threads >= threading.active_count()
+    assert {threading.get_ident()} == leaders
 
 
 def test_close_waits_and_refuses(url: str, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from kfstate.store.append import append
 from kfstate.store.facts import draft_elements
 from kfstate.store.head import read_head
 from kfstate.store.rows import Appended, Expected, StreamKey
+from kfstate.store.tables import kf_pull
 from kfstate.store.verify import verify
 from tests.servers import plain
 from tests.store.conftest import Build
@@ -247,7 +248,7 @@ def test_a_transaction_that_read_before_others_wrote_cannot_append(engine: Engin
         read_head(stale)
         with dialect.begin(engine, write=True) as other:
             feed(other, element())
-        with pytest.raises(LockTimeoutError):
+        with pytest.raises(TransactionError, match="began with a read"):
             feed(stale, element(msgid="m2"))
 
 
@@ -284,3 +285,23 @@ def test_a_rolled_back_append_leaves_no_hole(engine: Engine, element: Build) -> 
     with dialect.begin(engine, write=True) as conn:
         assert 1 == feed(conn, element(msgid="m2")).rows[0].position
         assert verify(conn).damage is None
+
+
+def test_statements_in_one_go_fail_at_the_end_of_the_block(engine: Engine) -> None:
+    """Without waiting for each statement, what is wrong with one is told where the block ends; the rest is undone."""
+    pull = ("", "wkA", "", "", 0, 0, NOW, None, "")
+    with dialect.begin(engine, write=True) as conn:
+        with dialect.in_one_go(conn, 2):
+            dialect.bulk_insert(conn, kf_pull, [(1, *pull)])
+            dialect.bulk_insert(conn, kf_pull, [(number, *pull) for number in range(2, 12)])
+        assert [(11,)] == dialect.query(conn, "SELECT COUNT(*) FROM kf_pull")
+
+    def write(*ids: int) -> None:
+        with dialect.begin(engine, write=True) as conn, dialect.in_one_go(conn, len(ids)):
+            for number in ids:
+                dialect.bulk_insert(conn, kf_pull, [(number, *pull)])
+
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate|this pull exists"):
+        write(12, 1, 13)
+    with dialect.begin(engine, write=True) as conn:
+        assert [(11,)] == dialect.query(conn, "SELECT COUNT(*) FROM kf_pull")
