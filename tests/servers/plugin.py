@@ -13,6 +13,8 @@ from tests.servers.runs import Run
 
 __all__: list[str] = []
 
+pytest.register_assert_rewrite("kfstate.testing.contract")
+
 SERVERS = ("pg15", "pg18", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
 _RUN = pytest.StashKey[Run]()
