@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
+import psycopg
 import pytest
 from sqlalchemy.util import concurrency
 
 from kfstate import AsyncEngine, Engine
+from kfstate.aio.greenlets import inside
 from kfstate.store.dialect import query
 from kfstate.testing import FrozenClock, customer_message, own_entry, page, session_status_change
 from tests.engine.worlds import NOW
@@ -236,3 +238,40 @@ def test_loop_that_ends_leaves_a_whole_log(url: str, clock: FrozenClock) -> None
             task.cancel()
         runner.run(engines[0].close())
     assert 1 == whole(url, clock) % 3
+
+
+@pytest.mark.databases("pg18")
+def test_cancelled_while_connecting(url: str, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a connection, while those who were about to make one are cancelled, makes one."""
+    connect = psycopg.AsyncConnection.connect
+    hanging = False
+
+    async def hang(*args: Any, **kwargs: Any) -> Any:
+        if hanging:
+            await asyncio.sleep(60)
+        return await connect(*args, **kwargs)
+
+    async def told() -> None:
+        nonlocal hanging
+        async with AsyncEngine(url, clock=clock) as engine:
+            await engine.ingest(story("wm"))
+            pool: Any = engine._opened()._database.engine.pool
+            held = [await inside(pool.connect) for _ in range(pool.checkedin())]
+            hanging = True
+            room = pool.size() + pool._max_overflow - len(held)
+            first = [asyncio.create_task(engine.position()) for _ in range(room)]
+            await asyncio.sleep(0.1)
+            last = asyncio.create_task(engine.position())
+            await asyncio.sleep(0.1)
+            hanging = False
+            for task in first:
+                task.cancel()
+            async with asyncio.timeout(5):
+                assert 4 == await last
+            await asyncio.wait(first)
+            for connection in held:
+                await inside(connection.close)
+            await settled(engine)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", hang)
+    asyncio.run(told())
