@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-__all__ = ["add_column", "create_index", "create_table", "create_triggers"]
+__all__ = ["add_column", "create_index", "create_table", "create_triggers", "stands"]
 
 _MYSQL = {
     f"{name}_{option}": value
@@ -45,6 +45,14 @@ def create_triggers(statements: Mapping[str, Sequence[str]]) -> None:
             op.execute(sa.text(f"DELIMITER $$\n{_escaped(statement)} $$\nDELIMITER "))
         else:
             op.execute(sa.text(_escaped(statement)))
+
+
+def stands(table: str, *, without: str = "") -> bool:
+    """Tell whether a table is there that a broken upgrade may have dropped, or not yet made: without a new column."""
+    if not _commits():
+        return True
+    there = _there()
+    return there.has_table(table) and without not in {column["name"] for column in there.get_columns(table)}
 
 
 def _escaped(statement: str) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from kfstate.errors import ConnectionLostError
-from kfstate.store.connecting import backend_of
+from kfstate.errors import ClosedError, ConnectionLostError
+from kfstate.store.connecting import backend_of, connect
 from kfstate.store.dialect import query
 
 __all__ = ["Reader"]
@@ -26,10 +26,13 @@ class Reader:
         """Take connections from ``engine`` as they are needed, and keep at most ``keep`` of them."""
         self._engine = engine
         self._keep = keep
+        self._closed = False
         self._idle: deque[Connection] = deque()
 
     def __call__(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Run a statement written with ``?`` and return the driver's tuples."""
+        if self._closed:
+            raise ClosedError
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -41,7 +44,7 @@ class Reader:
             return self._ask(self._connected(), sql, values)
 
     def _connected(self) -> Connection:
-        connection = self._engine.connect()
+        connection = connect(self._engine)
         try:
             return connection.execution_options(**backend_of(connection).ALONE)
         except BaseException:
@@ -62,5 +65,6 @@ class Reader:
 
     def close(self) -> None:
         """Give the connections back."""
+        self._closed = True
         while self._idle:
             self._idle.pop().close()

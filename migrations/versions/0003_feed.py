@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from kfstate.store.columns import Digest, Id, Text
+from kfstate.store.migration import create_table
 
 revision = "0003"
 down_revision = "0002"
@@ -17,7 +18,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the tables."""
-    op.create_table(
+    create_table(
         "kf_subscription",
         sa.Column("name", Id(64), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -31,7 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
         comment="How far each subscription has handled the log, and who runs it until when.",
     )
-    op.create_table(
+    create_table(
         "kf_dead_letter",
         sa.Column("name", Id(64), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False, autoincrement=False),

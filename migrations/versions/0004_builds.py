@@ -7,7 +7,8 @@ Follows: 0003
 import sqlalchemy as sa
 from alembic import op
 
-from kfstate.store.dialect import Digest, Id
+from kfstate.store.columns import Digest, Id, Text
+from kfstate.store.migration import create_table, stands
 
 revision = "0004"
 down_revision = "0003"
@@ -19,9 +20,11 @@ _KEPT = "name, version, position, fingerprint, status, error"
 
 def upgrade() -> None:
     """Make the table anew, with its rows: its columns stand in one order on every database."""
-    op.execute("CREATE TABLE kf_projection_was AS SELECT * FROM kf_projection")
-    op.drop_table("kf_projection")
-    op.create_table(
+    if stands("kf_projection", without="chain"):
+        op.execute("DROP TABLE IF EXISTS kf_projection_was")
+        op.execute("CREATE TABLE kf_projection_was AS SELECT * FROM kf_projection")
+        op.drop_table("kf_projection")
+    create_table(
         "kf_projection",
         sa.Column("name", Id(64), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -29,7 +32,7 @@ def upgrade() -> None:
         sa.Column("chain", Digest),
         sa.Column("fingerprint", Id(64), nullable=False),
         sa.Column("status", Id(32), nullable=False),
-        sa.Column("error", sa.Text()),
+        sa.Column("error", Text),
         sa.Column("began_at", sa.BigInteger()),
         sa.Column("began_from", sa.BigInteger()),
         sa.Column("updated_at", sa.BigInteger()),
@@ -37,8 +40,9 @@ def upgrade() -> None:
         comment="The builds of each projection, and how far each got; "
         "build N has tables of its own, with the suffix _vN.",
     )
-    op.execute(f"INSERT INTO kf_projection ({_KEPT}) SELECT {_KEPT} FROM kf_projection_was")  # noqa: S608 (a constant)
-    op.drop_table("kf_projection_was")
+    if stands("kf_projection_was"):
+        op.execute(f"INSERT INTO kf_projection ({_KEPT}) SELECT {_KEPT} FROM kf_projection_was")  # noqa: S608 (a constant)
+        op.drop_table("kf_projection_was")
 
 
 def downgrade() -> None:
