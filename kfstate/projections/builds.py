@@ -46,7 +46,7 @@ _BUILDS = (
     "LEFT JOIN kf_entry e ON e.position = p.position WHERE p.name = ? ORDER BY p.version"
 )
 _LIVE = "SELECT MAX(version) FROM kf_projection WHERE name = ? AND status = 'live'"
-LIVE_VERSION = f"(SELECT MAX(version) FROM kf_projection WHERE name = '{NAME}' AND status = 'live')"
+LIVE_VERSION = f"(SELECT version FROM kf_projection WHERE name = '{NAME}' AND status = 'live' LIMIT 1)"
 """The number of the live build of the shipped projections, as an SQL expression."""
 _ROW = "SELECT version FROM kf_projection WHERE name = ? AND version = ?"
 _PLAIN = re.compile(rf"\b(?:{'|'.join(table.name for table in TABLES)})\b")

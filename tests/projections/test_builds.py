@@ -162,10 +162,15 @@ def test_two_builders(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         talk(engine, clock, 1, 80)
         with Engine(engine.url, clock=clock) as other:
             inner: list[ProjectionView] = []
-            outer = engine.projections.build(
-                progress=between(lambda number: inner.append(other.projections.build()) if number == 2 else None)
-            )
-            assert [("ready", 2)] == [(view.status, view.version) for view in inner]
+
+            def act(number: int) -> None:
+                if number in {2, 4}:
+                    stop = threading.Event()
+                    going_on = between(lambda done: stop.set() if done == 3 else None)
+                    inner.append(other.projections.build(stop=stop, progress=going_on))
+
+            outer = engine.projections.build(progress=between(act))
+            assert [("building", 2)] * 2 == [(view.status, view.version) for view in inner]
             assert ("ready", 2) == (outer.status, outer.version)
             assert {} == engine.projections.diff().tables
 
@@ -289,6 +294,17 @@ def test_dropping(tell: Teller) -> None:
     engine.projections.drop("shipped", 1)
     assert 1 == len(list(engine.conversations()))
     check_cold(engine)
+
+
+def test_rows_that_were_left(tell: Teller) -> None:
+    """A build begins with nothing, also where a drop of that number broke off before its tables went."""
+    engine = tell.engine
+    tell(said(0))
+    engine.projections.build()
+    with engine._writing() as conn:
+        builds.delete(conn, builds.builds(conn, "shipped")[-1])
+    assert 2 == engine.projections.build().version
+    assert {} == engine.projections.diff().tables
 
 
 def test_rebuild_switches_only_where_something_differs(tell: Teller) -> None:
