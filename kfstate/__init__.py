@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kfstate.projections.comparing import BuildDifference, TableDifference
     from kfstate.projections.refolding import Refolded
     from kfstate.projections.views import ProjectionView, Rebuilt
+    from kfstate.queries.side import AnomalyView, CodeView, FateView
     from kfstate.queries.views import (
         ConversationView,
         EntryView,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MACHINE",
     "SECOND",
+    "AnomalyView",
     "AsyncEngine",
     "AsyncEvent",
     "AsyncSubscription",
@@ -68,6 +70,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Clock",
+    "CodeView",
     "ConversationView",
     "CorruptLogError",
     "CursorConflictError",
@@ -79,6 +82,7 @@ __all__ = [
     "EnvelopeError",
     "Event",
     "Explanation",
+    "FateView",
     "KfServiceState",
     "KfstateError",
     "LeaseLostError",
@@ -160,6 +164,7 @@ _HOMES = {
     "projections.comparing": ("BuildDifference", "TableDifference"),
     "projections.refolding": ("Refolded",),
     "projections.views": ("ProjectionView", "Rebuilt"),
+    "queries.side": ("AnomalyView", "CodeView", "FateView"),
     "queries.views": (
         "as_json",
         "ConversationView",

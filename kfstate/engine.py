@@ -1,6 +1,6 @@
 """The engine: the composition root that embedders, the CLI and the service call."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -24,12 +24,16 @@ from kfstate.projections.builds import LiveReader
 from kfstate.projections.views import increments
 from kfstate.queries import conversations as conversation_queries
 from kfstate.queries import history as history_queries
-from kfstate.queries import sessions as session_queries
-from kfstate.queries.conversations import PAGE, Filter, wanted_state
-from kfstate.queries.views import ConversationView, Explanation, LoadView, QueueView, SessionView, StepView
+from kfstate.queries.face import Questions
+from kfstate.queries.views import (
+    ConversationView,
+    Explanation,
+    StepView,
+)
 from kfstate.service_state import KfServiceState
 from kfstate.store import cursor as cursors
 from kfstate.store import verify
+from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.cursor import Cursor
 from kfstate.store.database import Database
 from kfstate.store.dialect import query
@@ -52,7 +56,7 @@ class Recorded:
     duplicate: bool
 
 
-class Engine(Feed):
+class Engine(Feed, Questions):
     """One log with its projections, behind one database URL.
 
     Opening creates or upgrades the embedded database. Share one engine between threads; close it at the end, or use
@@ -184,9 +188,7 @@ class Engine(Feed):
         Raises :class:`~kfstate.errors.UnknownConversationError`.
         """
         now = None if as_of_log else self._now()
-        view = conversation_queries.conversation(
-            self._read, open_kfid, external_userid, corp_id=self.corp_id, now=now
-        )
+        view = conversation_queries.conversation(self._read, open_kfid, external_userid, corp_id=self.corp_id, now=now)
         if view is None:
             raise UnknownConversationError(open_kfid, external_userid)
         return view
@@ -200,54 +202,6 @@ class Engine(Feed):
             state = conversation_queries.folded(conn, open_kfid, external_userid, corp_id=self.corp_id)
         named = None if servicer is None else servicer.casefold()
         return may(initial() if state is None else state, to, servicer=named, now=self._now())
-
-    def conversations(
-        self,
-        *,
-        state: KfServiceState | int | str | None = None,
-        account: str | None = None,
-        servicer: str | None = None,
-        doubt: str | None = None,
-        after: tuple[str, str] | None = None,
-        limit: int | None = None,
-        as_of_log: bool = False,
-    ) -> Iterator[ConversationView]:
-        """Yield conversations by ``external_userid`` and ``open_kfid``; ``after`` is such a pair to go on from."""
-        now = None if as_of_log else self._now()
-        wanted = Filter(state=wanted_state(state), account=account, servicer=servicer, doubt=doubt, now=now)
-        yield from self._pages(partial(conversation_queries.conversations, wanted=wanted), after, limit)
-
-    def counts(
-        self,
-        *,
-        state: KfServiceState | int | str | None = None,
-        account: str | None = None,
-        servicer: str | None = None,
-        doubt: str | None = None,
-        as_of_log: bool = False,
-    ) -> dict[KfServiceState, int]:
-        """Return how many of the conversations that :meth:`conversations` would yield are in each state."""
-        now = None if as_of_log else self._now()
-        wanted = Filter(state=wanted_state(state), account=account, servicer=servicer, doubt=doubt, now=now)
-        with self._reading() as conn:
-            return conversation_queries.counts(conn, wanted, corp_id=self.corp_id)
-
-    def sessions(
-        self,
-        *,
-        open_kfid: str | None = None,
-        external_userid: str | None = None,
-        running: bool | None = None,
-        after: tuple[str, str, int] | None = None,
-        limit: int | None = None,
-        as_of_log: bool = False,
-    ) -> Iterator[SessionView]:
-        """Yield sessions by ``external_userid``, ``open_kfid`` and number; ``after`` is such a triple to go on from."""
-        page = partial(
-            session_queries.sessions, open_kfid=open_kfid, external_userid=external_userid, running=running,
-            now=None if as_of_log else self._now(),
-        )  # fmt: skip
-        yield from self._pages(page, after, limit)
 
     def history(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> list[StepView]:
         """Return the steps of a conversation, in the order of the fold, and an expiry that is due now.
@@ -272,16 +226,6 @@ class Engine(Feed):
                 raise UnknownConversationError(open_kfid, external_userid)
             return history_queries.explain(conn, view.position, view.doubt, expired=view.evidence == "timer")
 
-    def queue(self, account: str | None = None) -> list[QueueView]:
-        """Return who waits in the pool now, longest first."""
-        with self._reading() as conn:
-            return conversation_queries.queue(conn, account=account, corp_id=self.corp_id, now=self._now())
-
-    def load(self, account: str | None = None) -> list[LoadView]:
-        """Return what each servicer of an account (default: of all) carries now."""
-        with self._reading() as conn:
-            return conversation_queries.load(conn, account=account, corp_id=self.corp_id, now=self._now())
-
     # Care
 
     def rebuild(self, *, progress: live.Progress | None = None) -> int:
@@ -295,11 +239,11 @@ class Engine(Feed):
         """Fold the whole log again beside the projections and count the rows that differ; leaves them as they are."""
         return self.projections.checked(progress=increments(progress))
 
-    def verify(self, expect: str | None = None) -> verify.Verified:
+    def verify(self, expect: Checkpoint | str | None = None) -> verify.Verified:
         """Recompute the hash chain over the whole log and the commitments of all payloads.
 
-        ``expect`` is the ``anchor`` of an earlier verification, ``POSITION:CHAIN``, kept elsewhere: a log that has
-        another chain there, or ends before, is not the one that was verified then. Raises ValueError where it is none.
+        ``expect`` is the ``anchor`` of an earlier verification, ``POSITION:CHAIN``, or a checkpoint, kept elsewhere: a
+        log that has another chain there, or ends before, is not the one of then. Raises ValueError where it is neither.
         """
         anchor = None if expect is None else verify.anchor_of(str(expect))
         with self._reading() as conn:
@@ -323,17 +267,3 @@ class Engine(Feed):
         if stream is None:
             raise UnknownConversationError(open_kfid, external_userid)
         return stream
-
-    def _pages(self, page: Callable[..., tuple[list[T], object]], after: object, limit: int | None) -> Iterator[T]:
-        """Yield what pages hold, each read in a transaction of its own, so that none stays open between them."""
-        more = True
-        while more and (limit is None or limit > 0):
-            with self._reading() as conn:
-                size = PAGE if limit is None else min(limit, PAGE)
-                found, after = page(conn, corp_id=self.corp_id, after=after, limit=size)
-            yield from found
-            more = after is not None
-            limit = None if limit is None else limit - len(found)
-
-    def _now(self) -> int:
-        return self._clock.now() // SECOND

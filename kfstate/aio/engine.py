@@ -1,11 +1,10 @@
 """AsyncEngine: every method of Engine, to be awaited. No logic of its own."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from functools import partial
-from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -13,6 +12,7 @@ from kfstate import intake
 from kfstate.aio.greenlets import AsyncTasks, inside, through
 from kfstate.aio.inner import InnerEngine, ask_for_greenlets
 from kfstate.aio.projections import AsyncProjections
+from kfstate.aio.questions import AsyncQuestions
 from kfstate.aio.subscription import AsyncHandler, AsyncSubscription, called
 from kfstate.clock import Clock
 from kfstate.engine import Engine, Recorded
@@ -23,14 +23,10 @@ from kfstate.feed.own import Projection
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict
 from kfstate.projections import live
-from kfstate.queries.conversations import PAGE
 from kfstate.queries.views import (
     ConversationView,
     EntryView,
     Explanation,
-    LoadView,
-    QueueView,
-    SessionView,
     StepView,
 )
 from kfstate.service_state import KfServiceState
@@ -50,7 +46,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AsyncEngine:
+class AsyncEngine(AsyncQuestions):
     """:class:`kfstate.Engine` for asyncio: the same methods, to be awaited, on one event loop.
 
     Open it with ``async with``, or with :meth:`open` and :meth:`close`. A cancelled call leaves nothing half done:
@@ -158,53 +154,6 @@ class AsyncEngine:
         """As :meth:`kfstate.Engine.may`."""
         return await self._run(Engine.may, open_kfid, external_userid, to, servicer=servicer)
 
-    def conversations(
-        self,
-        *,
-        state: KfServiceState | int | str | None = None,
-        account: str | None = None,
-        servicer: str | None = None,
-        doubt: str | None = None,
-        after: tuple[str, str] | None = None,
-        limit: int | None = None,
-        as_of_log: bool = False,
-    ) -> AsyncGenerator[ConversationView, None]:
-        """As :meth:`kfstate.Engine.conversations`."""
-        return self._each(
-            Engine.conversations, state=state, account=account, servicer=servicer, doubt=doubt, after=after,
-            limit=limit, as_of_log=as_of_log,
-        )  # fmt: skip
-
-    async def counts(
-        self,
-        *,
-        state: KfServiceState | int | str | None = None,
-        account: str | None = None,
-        servicer: str | None = None,
-        doubt: str | None = None,
-        as_of_log: bool = False,
-    ) -> dict[KfServiceState, int]:
-        """As :meth:`kfstate.Engine.counts`."""
-        return await self._run(
-            Engine.counts, state=state, account=account, servicer=servicer, doubt=doubt, as_of_log=as_of_log
-        )
-
-    def sessions(
-        self,
-        *,
-        open_kfid: str | None = None,
-        external_userid: str | None = None,
-        running: bool | None = None,
-        after: tuple[str, str, int] | None = None,
-        limit: int | None = None,
-        as_of_log: bool = False,
-    ) -> AsyncGenerator[SessionView, None]:
-        """As :meth:`kfstate.Engine.sessions`."""
-        return self._each(
-            Engine.sessions, open_kfid=open_kfid, external_userid=external_userid, running=running, after=after,
-            limit=limit, as_of_log=as_of_log,
-        )  # fmt: skip
-
     async def history(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> list[StepView]:
         """As :meth:`kfstate.Engine.history`."""
         return await self._run(Engine.history, open_kfid, external_userid, as_of_log=as_of_log)
@@ -212,14 +161,6 @@ class AsyncEngine:
     async def explain(self, open_kfid: str, external_userid: str, *, as_of_log: bool = False) -> Explanation:
         """As :meth:`kfstate.Engine.explain`."""
         return await self._run(Engine.explain, open_kfid, external_userid, as_of_log=as_of_log)
-
-    async def queue(self, account: str | None = None) -> list[QueueView]:
-        """As :meth:`kfstate.Engine.queue`."""
-        return await self._run(Engine.queue, account)
-
-    async def load(self, account: str | None = None) -> list[LoadView]:
-        """As :meth:`kfstate.Engine.load`."""
-        return await self._run(Engine.load, account)
 
     # The feed
 
@@ -282,7 +223,7 @@ class AsyncEngine:
         """As :meth:`kfstate.Engine.check`."""
         return await self._run(Engine.check, progress=progress)
 
-    async def verify(self, expect: str | None = None) -> verify.Verified:
+    async def verify(self, expect: Checkpoint | str | None = None) -> verify.Verified:
         """As :meth:`kfstate.Engine.verify`."""
         return await self._run(Engine.verify, expect)
 
@@ -311,22 +252,6 @@ class AsyncEngine:
             raise RuntimeError(message)
         return self._engine
 
-    async def _run(self, method: Callable[Concatenate[Engine, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a method of the engine."""
-        return await inside(method, self._opened(), *args, **kwargs)
-
-    async def _each(
-        self, method: Callable[Concatenate[Engine, P], Iterator[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> AsyncGenerator[T, None]:
-        """Yield what a method of the engine yields, a page at a time."""
-        items = method(self._opened(), *args, **kwargs)
-        try:
-            while page := await inside(_page, items):
-                for item in page:
-                    yield item
-        finally:
-            await inside(_closed, items)
-
 
 def _sync(connection: "AsyncConnection | None") -> Connection | None:
     if connection is None:
@@ -334,13 +259,3 @@ def _sync(connection: "AsyncConnection | None") -> Connection | None:
     if connection.sync_connection is None:
         raise TransactionError(found="a connection that was not started", needed="an open transaction")
     return connection.sync_connection
-
-
-def _page(items: Iterator[T]) -> list[T]:
-    return list(islice(items, PAGE))
-
-
-def _closed(items: Iterator[T]) -> None:
-    close = getattr(items, "close", None)
-    if close is not None:
-        close()

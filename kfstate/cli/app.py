@@ -26,6 +26,7 @@ from kfstate.cli import (
     machine,
     own,
     projections,
+    side,
     staffing,
 )
 from kfstate.cli.context import Context, language
@@ -64,7 +65,7 @@ def build() -> App:
     )
     _add(app, log, ingest.ingest, own.record, own.tick)
     _add(app, ask, conversations.conversations, conversations.show, conversations.sessions, history.history)
-    _add(app, ask, history.explain, staffing.queue, staffing.load)
+    _add(app, ask, history.explain, staffing.queue, staffing.load, side.anomalies, side.fates, side.codes)
     _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)
     parts = {ask: (following.app,), keep: (projections.app, letters.app, db.app, config.app, machine.app)}
     for group, apps in parts.items():

@@ -14,7 +14,7 @@ from kfstate.service_state import KfServiceState
 if TYPE_CHECKING:
     from kfstate.queries.views import ConversationView, SessionView
 
-__all__ = ["conversations", "sessions", "show"]
+__all__ = ["conversations", "most_of", "sessions", "show"]
 
 ON_TERMINAL = 50
 """How many rows a table has, unless told otherwise."""
@@ -27,6 +27,8 @@ class _Wanted(TypedDict):
     account: str | None
     servicer: str | None
     doubt: str | None
+    evidence: str | None
+    older_than: int | None
     as_of_log: bool
 
 
@@ -36,6 +38,8 @@ def conversations(
     account: str | None = None,
     servicer: str | None = None,
     doubt: str | None = None,
+    evidence: str | None = None,
+    older_than: int | None = None,
     limit: int | None = None,
     after: str | None = None,
     as_of_log: Annotated[bool, Parameter(negative="")] = False,
@@ -48,6 +52,8 @@ def conversations(
         account: Only those of this open_kfid.
         servicer: Only those that this servicer serves now.
         doubt: Only those with this doubt; "any" for any.
+        evidence: Only those whose state was decided by this evidence.
+        older_than: Only those that have been in their state for so many seconds at least.
         limit: At most so many (default: all in a pipe, 50 on a terminal).
         after: Go on after this cursor, as the previous page printed it: EXTERNAL_USERID/OPEN_KFID.
         as_of_log: The state as of each last entry, instead of now (when a session may have expired).
@@ -56,10 +62,13 @@ def conversations(
     from kfstate.queries.views import as_json
 
     wanted: _Wanted = {
-        "state": state, "account": account, "servicer": servicer, "doubt": _doubt(doubt), "as_of_log": as_of_log
+        "state": state, "account": account, "servicer": servicer, "doubt": _doubt(doubt),
+        "evidence": _evidence(evidence), "older_than": older_than, "as_of_log": as_of_log,
     }  # fmt: skip
+    if older_than is not None and older_than < 0:
+        raise UsageError(f"--older-than: {older_than} is less than 0")
     start = split(after, "EXTERNAL_USERID", "OPEN_KFID") if after else None
-    most = _most(ctx, limit)
+    most = most_of(ctx, limit)
     with ctx.reader() as engine:
         found = engine.conversations(
             **wanted,
@@ -132,7 +141,7 @@ def sessions(
     """
     from kfstate.queries.views import as_json
 
-    most = _most(ctx, limit)
+    most = most_of(ctx, limit)
     with ctx.reader() as engine:
         found = engine.sessions(
             open_kfid=account, external_userid=customer, running=running, after=_session_cursor(after),
@@ -171,7 +180,8 @@ def _session_cursor(after: str | None) -> tuple[str, str, int] | None:
     return customer, account, int(number)
 
 
-def _most(ctx: Context, limit: int | None) -> int | None:
+def most_of(ctx: Context, limit: int | None) -> int | None:
+    """Return how many rows to print; None: all."""
     if limit is not None and limit < 1:
         raise UsageError(f"--limit: {limit} is less than 1")
     return ON_TERMINAL if limit is None and not ctx.out.json else limit
@@ -183,6 +193,14 @@ def _doubt(doubt: str | None) -> str | None:
     if doubt is not None and doubt != "any" and doubt not in DOUBTS:
         raise UsageError(f'--doubt: "{doubt}" is none of any, {", ".join(DOUBTS)}')
     return doubt
+
+
+def _evidence(evidence: str | None) -> str | None:
+    from kfstate.machine.state import EVIDENCE
+
+    if evidence is not None and evidence not in EVIDENCE:
+        raise UsageError(f'--evidence: "{evidence}" is none of {", ".join(EVIDENCE)}')
+    return evidence
 
 
 def _counted(ctx: Context, counts: dict[KfServiceState, int], shown: int) -> str:

@@ -11,18 +11,25 @@ from kfstate.cli.tables import STEPS
 __all__ = ["explain", "history", "show_explanation"]
 
 
-def history(open_kfid: str, external_userid: str, *, ctx: Given) -> None:
+def history(
+    open_kfid: str,
+    external_userid: str,
+    *,
+    as_of_log: Annotated[bool, Parameter(negative="")] = False,
+    ctx: Given,
+) -> None:
     """Show what each entry of a conversation did, in the order of the fold.
 
     Args:
         open_kfid: The account.
         external_userid: The customer.
+        as_of_log: As of the last entry: without an expiry that is due now and that no entry has met yet.
         ctx: The settings of this run.
     """
     from kfstate.queries.views import as_json
 
     with ctx.reader() as engine:
-        steps = engine.history(open_kfid, external_userid)
+        steps = engine.history(open_kfid, external_userid, as_of_log=as_of_log)
     if not ctx.out.json:
         ctx.out.table(STEPS, steps)
         return

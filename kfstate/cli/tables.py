@@ -8,9 +8,12 @@ from kfstate.cli.output import Column, seconds
 from kfstate.service_state import KfServiceState
 
 __all__ = [
+    "ANOMALIES",
     "BUILDS",
+    "CODES",
     "CONVERSATIONS",
     "ENTRIES",
+    "FATES",
     "LETTERS",
     "LOAD",
     "PROBLEMS",
@@ -139,6 +142,30 @@ LETTERS = (
     _word("last", "last_at"),
 )
 
+_WHOSE = (_number("position", "position"), _text("account", "open_kfid"), _text("customer", "external_userid"))
+
+ANOMALIES = (*_WHOSE, _word("anomaly", "kind"), Column("kind", attrgetter("entry"), raw=True), _word("occurred", "at"))
+
+FATES = (
+    *_WHOSE,
+    _text("message", "msgid"),
+    _word("fate", "fate"),
+    _number("fail type", "fail_type"),
+    _word("occurred", "at"),
+    _number("of entry", "message"),
+)
+
+CODES = (
+    *_WHOSE,
+    _text("code", "code"),
+    _word("scene", "scene"),
+    _word("given", "given_at"),
+    _word("valid until", "valid_until"),
+    Column("only in", lambda view: view.only_state and KfServiceState[view.only_state.upper()]),
+    _number("used by", "used"),
+    _word("usable", "usable"),
+)
+
 PROBLEMS = (_text("source", "source"), _text("path", "path"), _text("reason", "reason"))
 
 
@@ -163,6 +190,7 @@ def conversation_facts(view: Any) -> dict[str, object]:
         "sends used": window.used,
         "sends left": window.left,
         "sends until": window.until,
+        "customer refused": view.rejected,
         "synced until": view.synced_until,
         "machine": view.machine,
     }

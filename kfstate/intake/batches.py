@@ -18,7 +18,7 @@ from kfstate.version import __version__
 from kfstate.wire import split_page
 from kfstate.wire.scan import scan_object
 
-__all__ = ["Batch", "CursorMove", "Reader", "joined"]
+__all__ = ["Batch", "CursorMove", "Drafter", "joined"]
 
 SOFTWARE = f"kfstate/{__version__}"
 _BATCH = 1000
@@ -69,8 +69,8 @@ class Batch:
 
 
 @attrs.frozen
-class Reader:
-    """Reads documents into batches; what is no page and no entry goes into the report."""
+class Drafter:
+    """Makes batches of drafts from documents; what is no page and no entry goes into the report."""
 
     report: Report
     account: str

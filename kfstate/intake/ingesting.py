@@ -7,7 +7,7 @@ from contextlib import closing
 from sqlalchemy import Connection
 
 from kfstate.intake.appends import Appends, Stored
-from kfstate.intake.batches import Batch, CursorMove, Reader, joined
+from kfstate.intake.batches import Batch, CursorMove, Drafter, joined
 from kfstate.intake.report import Report
 from kfstate.intake.sources import Source, documents
 from kfstate.machine.kinds import FROM_WECOM
@@ -39,15 +39,15 @@ def ingest(
 ) -> Report:
     """Append every entry of the sources; see :meth:`kfstate.engine.Engine.ingest`."""
     report = Report()
-    reader = Reader(report, account, corp_id, appends.clock, cursor)
-    batches = reader.batches(documents(source))
+    drafter = Drafter(report, account, corp_id, appends.clock, cursor)
+    batches = drafter.batches(documents(source))
     # A generator of the caller's may mind another thread, and so may whoever has a transaction of his own.
     lazily = isinstance(source, Iterator) and not hasattr(source, "read")
     ahead = appends.reads_ahead and connection is None and not lazily
     with closing(_ReadOn(batches, ahead=ahead)) as read_on:
         following = read_on()
         while batch := following():
-            part = _part(reader, batch)
+            part = _part(drafter, batch)
             if connection is None:
                 begun: list[_Following] = []
                 stored = appends.store(part, meanwhile=lambda begun=begun: begun or begun.append(read_on()))  # type: ignore[misc]
@@ -94,17 +94,17 @@ class _ReadOn:
             self._thread.shutdown()
 
 
-def _part(reader: Reader, batch: Batch) -> Part:
+def _part(drafter: Drafter, batch: Batch) -> Part:
     move = None
-    if reader.cursor is not None:
-        (pull,) = batch.pulls  # the reader saw to that
+    if drafter.cursor is not None:
+        (pull,) = batch.pulls  # the drafter saw to that
         move = Move(
             open_kfid=pull.open_kfid,
-            expected=reader.cursor.expected,
-            new=pull.cursor_after or reader.cursor.expected,
-            epoch=reader.cursor.epoch,
-            synced_until=reader.cursor.synced_until,
-            corp_id=reader.corp_id,
+            expected=drafter.cursor.expected,
+            new=pull.cursor_after or drafter.cursor.expected,
+            epoch=drafter.cursor.epoch,
+            synced_until=drafter.cursor.synced_until,
+            corp_id=drafter.corp_id,
         )
     pulled = batch.pulled if batch.pulls else ()
     return Part(drafts=batch.drafts, pulls=batch.pulls, pulled=pulled, move=move, lenient=True)

@@ -1,30 +1,20 @@
 """Conversations now: one by its ids, many by what they are, the queue, the load of servicers."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import attrs
 from sqlalchemy import Connection
 
 from kfstate.errors import ArgumentError
 from kfstate.machine import MACHINE, SessionState, state_at
-from kfstate.machine.state import STRONG
+from kfstate.machine.state import DOUBTS, EVIDENCE, STRONG
 from kfstate.projections.builds import LIVE_VERSION
 from kfstate.queries.views import ConversationView, LoadView, QueueView, SendWindow, at_second, at_time
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import Read, query
 
-__all__ = [
-    "PAGE",
-    "After",
-    "Filter",
-    "conversation",
-    "conversations",
-    "counts",
-    "folded",
-    "load",
-    "queue",
-    "wanted_state",
-]
+__all__ = ["PAGE", "After", "Filter", "among", "conversation", "conversations", "counts", "folded", "load", "queue"]
 
 _STATE = [field.name for field in attrs.fields(SessionState)]
 _STRONG = ", ".join(f"'{row.name}'" for row in MACHINE.spec.rows if row.evidence in STRONG)
@@ -35,9 +25,14 @@ _GAP = (
     "AND p.known_from = (SELECT MAX(x.known_from) FROM kf_step x WHERE x.position = e.position)))"
 )
 """Whether entries of the account were lost after which no strong evidence of the conversation came."""
+_MACHINE = (
+    "(SELECT COALESCE(m.version, b.fingerprint) FROM kf_projection b LEFT JOIN kf_machine m "
+    "ON m.fingerprint = b.fingerprint WHERE b.name = 'shipped' AND b.status = 'live' ORDER BY b.version DESC LIMIT 1)"
+)
+"""The version of the machine that folded the rows; its fingerprint, where the log does not know it."""
 _COLUMNS = (
     f"c.open_kfid, n.value, sv.value, pv.value, a.sends_recorded, u.synced_until, {_GAP}, "
-    f"{', '.join('c.' + name for name in _STATE)}"
+    f"{', '.join('c.' + name for name in _STATE)}, c.rejected, {_MACHINE}"
 )
 _JOINS = (
     "JOIN kf_name n ON n.id = c.customer "
@@ -60,22 +55,8 @@ PAGE = 1000
 After = tuple[str, str] | int
 """Where a page begins: after ``external_userid`` and ``open_kfid``, or after a stream whose ids are erased."""
 _WORDS = {int(state): (state, state.word) for state in KfServiceState}
-_MACHINE_VERSION = MACHINE.spec.version
 _UNLIMITED = 1 << 62
-
-
-def wanted_state(state: KfServiceState | int | str | None) -> KfServiceState | None:
-    """Return the state that a number or a word names.
-
-    Raises :class:`~kfstate.errors.ArgumentError`.
-    """
-    if state is None or isinstance(state, KfServiceState):
-        return state
-    try:
-        return KfServiceState[state.upper()] if isinstance(state, str) else KfServiceState(state)
-    except (KeyError, ValueError):
-        allowed = ", ".join(f"{int(each)} {each.word}" for each in KfServiceState)
-        raise ArgumentError(name="state", value=repr(state), allowed=allowed) from None
+_TIMER = "'timer'"
 
 
 @attrs.frozen(kw_only=True)
@@ -87,7 +68,31 @@ class Filter:
     servicer: str | None = None
     doubt: str | None = None
     """One of the doubts, or ``any``."""
+    evidence: str | None = None
+    since: int | None = None
+    """The second since when it has been in its state, at the latest."""
     now: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        state: KfServiceState | int | str | None,
+        older_than: int | None,
+        now: int,
+        as_of_log: bool,
+        **wanted: str | None,
+    ) -> Self:
+        """Return what callers mean: a state by its member, number or word, an age in seconds until ``now``.
+
+        Raises :class:`~kfstate.errors.ArgumentError` where there is no such state, doubt, evidence or age.
+        """
+        among("doubt", wanted.get("doubt"), ("any", *DOUBTS))
+        among("evidence", wanted.get("evidence"), EVIDENCE)
+        if older_than is not None and not 0 <= older_than <= now:
+            raise ArgumentError(name="older_than", value=repr(older_than), allowed=f"seconds, from 0 to {now}")
+        since = None if older_than is None else now - older_than
+        return cls(state=_state(state), since=since, now=None if as_of_log else now, **wanted)
 
     def where(self) -> tuple[str, list[Any]]:
         """Return the condition in SQL, and its values."""
@@ -113,7 +118,32 @@ class Filter:
             doubted = "none" if self.doubt == "any" else self.doubt
             case, times = _doubt(self.now)
             hold(f"{case} {sign} ?", *times, doubted)
+        if self.evidence is not None:
+            hold(f"{_as_of('evidence', _TIMER, expired)} = ?", *expired, self.evidence)
+        if self.since is not None:
+            hold(f"{_as_of('since', 'c.expires_at', expired)} <= ?", *expired, self.since)
         return " AND ".join(["1 = 1", *parts]), values
+
+
+def _state(state: KfServiceState | int | str | None) -> KfServiceState | None:
+    if state is None or isinstance(state, KfServiceState):
+        return state
+    try:
+        return KfServiceState[state.upper()] if isinstance(state, str) else KfServiceState(state)
+    except (KeyError, ValueError):
+        allowed = ", ".join(f"{int(each)} {each.word}" for each in KfServiceState)
+        raise ArgumentError(name="state", value=repr(state), allowed=allowed) from None
+
+
+def among(name: str, value: str | None, words: Sequence[str]) -> None:
+    """Raise :class:`~kfstate.errors.ArgumentError` unless an argument has one of these values, or none."""
+    if value is not None and value not in words:
+        raise ArgumentError(name=name, value=repr(value), allowed=", ".join(words))
+
+
+def _as_of(column: str, expiry: str, expired: tuple[int, ...]) -> str:
+    """Return a column, and what takes its place where an expiry is due."""
+    return f"CASE WHEN c.expires_at <= ? THEN {expiry} ELSE c.{column} END" if expired else f"c.{column}"
 
 
 def _doubt(now: int | None) -> tuple[str, tuple[int, ...]]:
@@ -220,6 +250,7 @@ def load(conn: Connection, *, account: str | None, corp_id: str, now: int) -> li
 def _view(row: tuple[Any, ...], now: int | None) -> ConversationView:
     open_kfid, external_userid, servicer, previous, sends_recorded, synced_until, gap = row[:7]
     state = folded = SessionState(*row[7 : 7 + len(_STATE)])
+    rejected, machine = row[7 + len(_STATE) : 9 + len(_STATE)]
     if now is not None and folded.doubtful_from is not None:
         state = state_at(folded, now)
     if state.servicer is None and folded.servicer is not None:
@@ -246,7 +277,8 @@ def _view(row: tuple[Any, ...], now: int | None) -> ConversationView:
         last_customer_message_at=at_second(state.last_customer_message),
         expires_at=at_second(state.expires_at),
         synced_until=at_time(synced_until),
-        machine=_MACHINE_VERSION,
+        machine=machine,
+        rejected=None if rejected is None else bool(rejected),
         send_window=_window(state, now, recorded=bool(sends_recorded)),
     )
 

@@ -71,6 +71,9 @@ class ConversationView:
     expires_at: datetime | None
     synced_until: datetime | None
     machine: str
+    """Version of the machine that folded it."""
+    rejected: bool | None
+    """Whether a servicer refuses the customer's messages; None: never heard of."""
     send_window: SendWindow
 
 

@@ -14,6 +14,7 @@ from tests.cli.runner import kfstate
 __all__: list[str] = []
 
 READERS = [
+    "anomalies", "fates", "codes",
     "conversations", "sessions", "show a b", "history a b", "explain a b", "queue", "load", "events", "rebuild",
     "rebuild --check", "verify", "tick", "db current", "db check", "doctor",
 ]  # fmt: skip

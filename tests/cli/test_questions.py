@@ -15,7 +15,7 @@ __all__: list[str] = []
 CONVERSATION = [
     "open_kfid", "external_userid", "service_state", "state", "servicer_userid", "previous_servicer_userid", "session",
     "session_id", "opened_by", "since", "queued_since", "evidence", "doubt", "position", "last_customer_message_at",
-    "expires_at", "synced_until", "machine", "send_window",
+    "expires_at", "synced_until", "machine", "rejected", "send_window",
 ]  # fmt: skip
 STEP = [
     "position", "kind", "occurred_at", "recorded_at", "outcome", "before", "after", "servicer_before",
@@ -148,6 +148,62 @@ def test_sessions(sampled: Path) -> None:
     ended = kfstate("--db", sampled, "sessions", "--as-of-log", "--ended").lines
     assert all(view["ended_at"] is None for view in running)
     assert (len(every), True) == (len(running) + len(ended), bool(running))
+
+
+def test_history_as_of_the_log(sampled: Path) -> None:
+    """With `--as-of-log` the history ends with the last entry; without, an expiry that is due now may follow."""
+    who, *_ = kfstate("--db", sampled, "conversations", "--evidence", "timer").lines
+    ids = who["open_kfid"], who["external_userid"]
+    now = kfstate("--db", sampled, "history", *ids).lines
+    log = kfstate("--db", sampled, "history", *ids, "--as-of-log").lines
+    assert (None, now[:-1]) == (now[-1]["position"], log)
+
+
+def test_conversations_by_evidence_and_age(sampled: Path) -> None:
+    """`--evidence` and `--older-than` find what the listing shows; what is no evidence or age leaves with 2."""
+    every = kfstate("--db", sampled, "conversations").lines
+    words = {view["evidence"] for view in every}
+    assert len(every) == sum(len(kfstate("--db", sampled, "conversations", "--evidence", word).lines) for word in words)
+    assert every == kfstate("--db", sampled, "conversations", "--older-than", 0).lines
+    assert [] == kfstate("--db", sampled, "conversations", "--older-than", 10**9).lines
+    for wrong in (["--evidence", "rumour"], ["--older-than=-1"]):
+        assert 2 == kfstate("--db", sampled, "conversations", *wrong).code
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("anomalies", ["open_kfid", "external_userid", "position", "kind", "entry", "at"]),
+        ("fates", ["open_kfid", "external_userid", "position", "msgid", "fate", "fail_type", "at", "message"]),
+        (
+            "codes --all",
+            [
+                "open_kfid", "external_userid", "position", "code", "scene", "given_at", "valid_until", "only_state",
+                "used", "usable",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_beside_the_states(sampled: Path, command: str, names: list[str]) -> None:
+    """`anomalies`, `fates` and `codes` print all, page by page the same; on a terminal a table says how to go on."""
+    words = command.split()
+    every = kfstate("--db", sampled, *words).lines
+    assert names == list(every[0])
+    paged, after = [], list[str]()
+    while (done := kfstate("--db", sampled, *words, "--limit", 1, *after)).lines:
+        paged += done.lines
+        if not done.err:
+            break
+        after = done.err.split()[-2:]
+    assert every == paged
+    table = kfstate("--db", sampled, *words, "--limit", 1, terminal=True).out
+    assert ("--after" in table) is (len(every) > 1)
+
+
+def test_a_cursor_that_is_none(sampled: Path) -> None:
+    """A cursor is one that a page printed."""
+    assert 2 == kfstate("--db", sampled, "anomalies", "--after", "nonsense").code
+    assert 2 == kfstate("--db", sampled, "fates", "--after", "nonsense").code
 
 
 def test_history(sampled: Path) -> None:

@@ -29,6 +29,7 @@ __all__: list[str] = []
 
 VIEWS = [
     *(getattr(views, name) for name in views.__all__ if name[0].isupper()),
+    kfstate.AnomalyView, kfstate.FateView, kfstate.CodeView,
     kfstate.Event, kfstate.SubscriptionView, kfstate.DeadLetterView, kfstate.ProjectionView, kfstate.BuildDifference,
     kfstate.TableDifference, kfstate.Rebuilt, kfstate.Refolded, kfstate.Report, kfstate.Problem, kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kfstate.engine import Engine
 from kfstate.errors import UnknownConversationError
 from kfstate.intake import CursorMove
+from kfstate.machine.state import EVIDENCE
 from kfstate.queries.views import ConversationView, SendWindow, as_json
 from kfstate.service_state import KfServiceState
 from kfstate.store import cursor as cursors
@@ -46,7 +47,7 @@ def test_state(tell: Teller) -> None:
         "previous_servicer_userid": None, "session": 1, "session_id": 2, "opened_by": "customer",
         "since": "2026-01-01T00:00:09Z", "queued_since": None, "evidence": "event", "doubt": "none",
         "position": position, "last_customer_message_at": "2026-01-01T00:00:08Z",
-        "expires_at": "2026-01-03T00:00:08Z", "synced_until": None, "machine": "1",
+        "expires_at": "2026-01-03T00:00:08Z", "synced_until": None, "machine": "1", "rejected": None,
         "send_window": {"used": 0, "left": None, "until": "2026-01-03T00:00:08Z"},
     } == as_json(view)  # fmt: skip
     tell(change(20, 3, old="li"))
@@ -200,6 +201,7 @@ HOLDS: dict[str, Callable[[ConversationView, str], bool]] = {
     "account": lambda view, open_kfid: view.open_kfid == open_kfid,
     "servicer": lambda view, name: view.servicer_userid == name.lower(),
     "doubt": lambda view, doubt: view.doubt != "none" if doubt == "any" else view.doubt == doubt,
+    "evidence": lambda view, evidence: view.evidence == evidence,
 }
 FILTERS: list[dict[str, Any]] = [
     {},
@@ -207,13 +209,18 @@ FILTERS: list[dict[str, Any]] = [
     *({"account": open_kfid} for open_kfid in ("wkA", "wkB", "wkC")),
     *({"servicer": name} for name in ("a", "B")),
     *({"doubt": doubt} for doubt in (*DOUBTS, "any")),
+    *({"evidence": evidence} for evidence in EVIDENCE),
+    *({"older_than": seconds} for seconds in (0, 60, DAY2, 10**9)),
     {"account": "wkA", "servicer": "a", "doubt": "none"},
+    {"state": "finished", "evidence": "timer", "older_than": 3_600},
     {"state": "finished", "account": "wkA", "doubt": "expiry_presumed"},
 ]
 
 
 def _check_filters(engine: Engine) -> None:
     """Assert that every filter finds what filtering the whole listing finds, and that counts agree."""
+    now = engine._now()
+    holds = HOLDS | {"older_than": lambda view, age: view.since is not None and view.since.timestamp() <= now - age}
     for as_of_log in (False, True):
         every = list(engine.conversations(as_of_log=as_of_log))
         assert sorted(every, key=pair) == every
@@ -221,7 +228,7 @@ def _check_filters(engine: Engine) -> None:
             assert view == engine.state(*reversed(pair(view)), as_of_log=as_of_log)
         for wanted in FILTERS:
             found = list(engine.conversations(as_of_log=as_of_log, **wanted))
-            assert [view for view in every if all(HOLDS[name](view, value) for name, value in wanted.items())] == found
+            assert [view for view in every if all(holds[name](view, value) for name, value in wanted.items())] == found
             counts = {state: sum(view.service_state == state for view in found) for state in KfServiceState}
             assert counts == engine.counts(as_of_log=as_of_log, **wanted)
 

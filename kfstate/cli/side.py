@@ -1,0 +1,120 @@
+"""``kfstate anomalies``, ``fates`` and ``codes``: what did not fit, what became of messages, what may still be sent."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from kfstate.cli.context import Context, Given
+from kfstate.cli.conversations import most_of
+from kfstate.cli.exits import UsageError
+from kfstate.cli.output import Column
+from kfstate.cli.tables import ANOMALIES, CODES, FATES
+
+__all__ = ["anomalies", "codes", "fates"]
+
+
+def anomalies(
+    *,
+    kind: Literal["repaired", "refused", "unknown", "conflicting_msgid", "history_gap"] | None = None,
+    account: str | None = None,
+    customer: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+    ctx: Given,
+) -> None:
+    """List the entries that did not fit, by position: repaired, refused, unknown, conflicting, gaps.
+
+    Args:
+        kind: Only those of this kind.
+        account: Only those of this open_kfid.
+        customer: Only those of this external_userid.
+        limit: At most so many (default: all in a pipe, 50 on a terminal).
+        after: Go on after this cursor, as the previous page printed it: POSITION/KIND.
+        ctx: The settings of this run.
+    """
+    position, _, last = (after or "").partition("/")
+    if after and not (position.isdecimal() and last):
+        raise UsageError(f'--after "{after}": no POSITION/KIND')
+    most = most_of(ctx, limit)
+    with ctx.reader() as engine:
+        found = engine.anomalies(
+            kind=kind, open_kfid=account, external_userid=customer, after=(int(position), last) if after else None,
+            limit=None if most is None else most + 1,
+        )  # fmt: skip
+        _print(ctx, ANOMALIES, found, most, lambda view: f"{view.position}/{view.kind}")
+
+
+def fates(
+    *,
+    fate: Literal["recalled_by_customer", "recalled_by_servicer", "failed"] | None = None,
+    account: str | None = None,
+    customer: str | None = None,
+    limit: int | None = None,
+    after: int | None = None,
+    ctx: Given,
+) -> None:
+    """List the messages that were taken back or not delivered, by the position of the entry that says so.
+
+    Args:
+        fate: Only those with this fate.
+        account: Only those of this open_kfid.
+        customer: Only those of this external_userid.
+        limit: At most so many (default: all in a pipe, 50 on a terminal).
+        after: Go on after this position.
+        ctx: The settings of this run.
+    """
+    most = most_of(ctx, limit)
+    with ctx.reader() as engine:
+        found = engine.fates(
+            fate=fate, open_kfid=account, external_userid=customer, after=after,
+            limit=None if most is None else most + 1,
+        )  # fmt: skip
+        _print(ctx, FATES, found, most, lambda view: str(view.position))
+
+
+def codes(
+    *,
+    every: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    account: str | None = None,
+    customer: str | None = None,
+    limit: int | None = None,
+    after: int | None = None,
+    ctx: Given,
+) -> None:
+    """List the codes for send_msg_on_event that may be used now, by the position they came at.
+
+    Args:
+        every: Those that are used up, expired or void in the present state, too.
+        account: Only those of this open_kfid.
+        customer: Only those of this external_userid.
+        limit: At most so many (default: all in a pipe, 50 on a terminal).
+        after: Go on after this position.
+        ctx: The settings of this run.
+    """
+    most = most_of(ctx, limit)
+    with ctx.reader() as engine:
+        found = engine.codes(
+            usable=not every, open_kfid=account, external_userid=customer, after=after,
+            limit=None if most is None else most + 1,
+        )  # fmt: skip
+        _print(ctx, CODES, found, most, lambda view: str(view.position))
+
+
+def _print(ctx: Context, columns: Sequence[Column], found: Iterator[Any], most: int | None, cursor: Any) -> None:
+    """Print so many of the views, and how to go on where there are more."""
+    from kfstate.queries.views import as_json
+
+    last, shown = None, []
+    for last in islice(found, most):
+        if ctx.out.json:
+            ctx.out.line(as_json(last))
+        else:
+            shown.append(last)
+    more = last is not None and next(found, None) is not None
+    following = f"{ctx.out.word('next page')}: --after {cursor(last)}" if more else ""
+    if not ctx.out.json:
+        ctx.out.table(columns, shown, foot=following)
+    elif following:
+        ctx.out.note(following)
