@@ -13,6 +13,7 @@ Nothing is asserted: shared machines are too noisy for that. Compare ratios, not
 
 import argparse
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,9 +22,9 @@ from rich.console import Console
 from tests.benchmarks.data import LOG
 from tests.benchmarks.lines import BASE, LARGE, LINES, Line
 from tests.benchmarks.measure import ROOT, Measured, measure
-from tests.benchmarks.prepare import most_open, prepare
+from tests.benchmarks.prepare import most_open, postgresql, prepare
 from tests.benchmarks.profiling import profile
-from tests.benchmarks.report import markdown, show
+from tests.benchmarks.report import markdown, show, skipped
 
 __all__ = ["main"]
 
@@ -81,9 +82,12 @@ def run(options: argparse.Namespace, work: Path) -> None:
         return
     notes = [note(work / folder / LOG) for folder in (BASE, LARGE) if (work / folder / LOG).is_file()]
     found: list[Measured] = []
+    server = postgresql(work, said=said) if any(line.server for line in lines) else nullcontext()
     try:
-        found += (measure(line, work, rounds=options.rounds, said=said) for line in lines)
+        with server:
+            found += (measure(line, work, rounds=options.rounds, said=said) for line in lines)
     finally:
+        notes += skipped(found)
         show(found, notes, Console())
     if options.markdown:
         markdown(ROOT / "docs" / "benchmarks.md", found, notes, date=options.markdown)

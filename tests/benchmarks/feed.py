@@ -7,9 +7,9 @@ from statistics import median
 from time import perf_counter
 
 import psycopg
-from kfstate.feed import Event
 
 from kfstate import Engine
+from kfstate.feed import Event
 from tests.benchmarks.crowd import database
 from tests.benchmarks.crowd_ours import page
 from tests.benchmarks.data import LOG

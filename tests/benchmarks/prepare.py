@@ -2,15 +2,19 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kfstate import Engine
+from tests.benchmarks.crowd import URL
 from tests.benchmarks.data import LOG, PAGES, Stream, split, take
-from tests.benchmarks.lines import BASE, LARGE, SMALL
+from tests.benchmarks.lines import BASE, LARGE, SERVER, SMALL
 from tests.benchmarks.ours import PAGES_A_ROUND, WARM_UP, url
+from tests.servers.processes import make
 
-__all__ = ["most_open", "prepare"]
+__all__ = ["most_open", "postgresql", "prepare"]
 
 FILL = "fill.ndjson"
 
@@ -47,6 +51,25 @@ def grow(work: Path, stream: Stream, *, entries: int, large: int, rounds: int, s
         shutil.copyfile(work / BASE / LOG, work / folder / LOG)
     said(f"a log of {large:,} entries")
     fill(work / LARGE / LOG, work / LARGE / FILL)
+
+
+@contextmanager
+def postgresql(work: Path, *, said: Callable[[str], None]) -> Iterator[None]:
+    """Run a PostgreSQL server that writes to the disk what it commits, and note its URL where the subjects look."""
+    said("a PostgreSQL server")
+    with TemporaryDirectory(prefix="kfstate-") as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        server = make("pg18", folder)
+        with (folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as settings:
+            settings.write("fsync = on\nfull_page_writes = on\n")
+        server.start()
+        try:
+            (work / SERVER).mkdir(parents=True, exist_ok=True)
+            (work / SERVER / URL).write_text(f"postgresql://postgres@/postgres?host={folder}", encoding="utf-8")
+            yield
+        finally:
+            server.stop()
 
 
 def fill(database: Path, pages: Path) -> None:

