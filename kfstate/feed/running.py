@@ -152,7 +152,7 @@ class Subscription:
                 return
             try:
                 busy = self._round(restart=restart)
-                restart = restart and self._handling is None
+                restart = False
             except LeaseLostError as error:
                 self._handling = None
                 if error.current == 0:

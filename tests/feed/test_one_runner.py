@@ -178,6 +178,26 @@ def test_standby_goes_on_at_once_when_the_first_one_stops(url: str) -> None:
         assert ([1, 2], [3, 4]) == (first.calls, second.calls)
 
 
+def test_nobody_takes_over_what_failed(url: str) -> None:
+    """A subscription that was to stop at an error stays stopped beside a standby, until somebody runs it anew."""
+    with Engine(url) as one, Engine(url) as two:
+        make_table(one)
+        failing = Noting("one", fails=[2])
+        leading = one.subscribe("a", failing, lease=60.0, poll=0.02, on_error="stop", attempts=1)
+        leading.start()
+        assert when(lambda: view_of(one, "a").position == 1)
+        second = Noting("two")
+        with two.subscribe("a", second, poll=0.02):
+            assert not when(lambda: bool(second.calls), patience=0.3)
+            append(one, 1)
+            assert when(lambda: view_of(one, "a").status == "failed")
+            assert not when(lambda: bool(second.calls), patience=0.5)
+        with pytest.raises(ValueError, match="no to 2"):
+            leading.stop()
+        two.subscribe("a", second).run(until_idle=True)
+        assert [2] == second.calls
+
+
 def test_until_idle_waits_for_whoever_runs_it(url: str) -> None:
     """A one-shot run beside a running one ends when everything is handled, by whomever."""
     with Engine(url) as one, Engine(url) as two:
