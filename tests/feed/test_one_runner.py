@@ -89,7 +89,7 @@ def test_stale_epoch_is_refused(engine: Engine, clock: FrozenClock, guard: str) 
     assert "two" == view_of(engine, "a").owner
 
 
-def in_transaction(engine: Engine, ask: Callable[..., None], lease: Lease) -> None:
+def in_transaction(engine: Engine, ask: Callable[..., object], lease: Lease) -> None:
     """Ask in a transaction."""
     with engine._writing() as conn:
         ask(conn, lease)
