@@ -12,7 +12,7 @@ from kfstate.projections.builds import Build
 from kfstate.projections.projector import Projector
 from kfstate.projections.tables import TABLES
 from kfstate.store.dialect import query
-from kfstate.store.read import streams_by_id
+from kfstate.store.read import check_whole, streams_by_id
 from kfstate.store.rows import EntryRow, Stream
 
 __all__ = ["Folding", "Progress", "Shipped", "chain_at", "commits", "commits_of"]
@@ -91,6 +91,7 @@ def commits(
     size = _READ if limit is None else min(limit + 1, _READ)
     pending: list[EntryRow] = []
     while found := query(conn, _AFTER, (after, until, size)):
+        check_whole(conn, after, found)
         rows = [tuple.__new__(EntryRow, row) for row in found]
         after = rows[-1].position
         for recorded_at, group in groupby(rows, key=_recorded_at):

@@ -9,7 +9,7 @@ from kfstate.machine.entry import Entry
 from kfstate.machine.replay import replay
 from kfstate.machine.state import SessionState
 from kfstate.store.dialect import query, query_in
-from kfstate.store.read import stream_entries
+from kfstate.store.read import check_whole, stream_entries
 
 __all__ = ["states"]
 
@@ -46,5 +46,6 @@ def _chunks(conn: Connection, upper: int, batch: int) -> Iterator[list[tuple[Any
     sql = f"SELECT {_COLUMNS} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
     after = 0
     while found := query(conn, sql, (after, upper, batch)):
+        check_whole(conn, after, found)
         yield [row for row in found if row[1] not in others]
         after = found[-1][0]

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from kfstate.errors import CorruptLogError
 from kfstate.machine import MACHINE, Entry, Row, SessionState, Step
 from kfstate.machine.state import WEAK, pack
 from kfstate.queries.views import EntryView, Explanation, StepView, Transition, at_second, at_time
@@ -97,7 +98,9 @@ def entry_views(conn: Connection, rows: Iterable[EntryRow], upcasters: Upcasters
     names = _names(conn, [*people, *(row.servicer_to for row in rows)])
     bodies = payloads(conn, (row.position for row in rows))
     for row in rows:
-        stream = streams[row.stream]
+        stream = streams.get(row.stream)
+        if stream is None:
+            raise CorruptLogError(row.position, f"stream {row.stream} is missing")
         payload, problem = _payload(bodies.get(row.position)), ""
         try:
             payload = upcasters.apply(row.kind, row.kind_version, payload)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from kfstate.engine import Engine
+from kfstate.errors import CorruptLogError
 from kfstate.machine import fold
 from kfstate.machine.state import pack
 from kfstate.projections import builds, folding, live, projector
@@ -18,6 +19,7 @@ from tests.engine.conftest import Fresh
 from tests.engine.story import Teller, change, own, said, wrote
 from tests.engine.tables import dump, rows
 from tests.engine.worlds import ASIDE, OURS, REWRITING, STRANGE, Item, histories, play, seeded
+from tests.store.behind import unguarded
 
 __all__: list[str] = []
 
@@ -149,3 +151,25 @@ def test_check_finds_what_differs(fresh: Fresh) -> None:
         assert broken == dump(engine)
         engine.rebuild()
         assert 0 == engine.check().different
+
+
+def test_a_log_with_a_hole_is_not_folded(tell: Teller) -> None:
+    """A rebuild, and a reader, stop where an entry was taken out, instead of going on as if it had never been."""
+    *_, gone, _ = tell(said(0), change(5, 1, new="li"), wrote(6, "li"), said(9))
+    engine = tell.engine
+    with engine._writing() as conn, unguarded(conn):
+        query(conn, "DELETE FROM kf_entry WHERE position = ?", (gone,))
+    for reading in (engine.check, engine.rebuild, lambda: list(engine.read_all())):
+        with pytest.raises(CorruptLogError) as caught:
+            reading()
+        assert (gone, "the entry is missing") == (caught.value.position, caught.value.reason)
+
+
+def test_an_entry_without_its_stream_is_not_shown(tell: Teller) -> None:
+    """A reader does not guess whose an entry is."""
+    (position,) = tell(said(0))
+    with tell.engine._writing() as conn, unguarded(conn):
+        query(conn, "DELETE FROM kf_stream WHERE kind = 'conversation'")
+    with pytest.raises(CorruptLogError) as caught:
+        list(tell.engine.read_all())
+    assert position == caught.value.position
