@@ -1,18 +1,22 @@
 """Processes of other releases, and runners of one subscription, to have beside each other."""
 
+import os
+import signal
 import threading
+from typing import Any
 
 import attrs
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
 from kfstate.engine import Engine
+from kfstate.feed.handling import Handling
 from kfstate.machine import MACHINE, compiled
 from kfstate.store.dialect import query
 from tests.adversarial.processes import Say
 from tests.adversarial.stories import handling
 from tests.adversarial.writers import crowd
 
-__all__ = ["OTHER", "Sizes", "other_crowd", "other_rebuild", "runners"]
+__all__ = ["OTHER", "Sizes", "other_crowd", "other_rebuild", "runners", "stopped_runner"]
 
 OTHER = "other_"
 """What the rows of the other release's machine are called, in front."""
@@ -67,3 +71,20 @@ class Sizes:
                 query(conn, f"UPDATE {name} SET n = n + 1 WHERE who = ?", (who,))
             else:
                 query(conn, f"INSERT INTO {name} VALUES (?, 1)", (who,))
+
+
+def stopped_runner(say: Say, url: str, lease: float) -> None:
+    """Run the subscription "s", but stop (as in a debugger) when the first events are read and not handled yet."""
+    original = Handling._transaction
+
+    def transaction(handling: Handling, *args: Any) -> None:
+        if not stopped:
+            stopped.append(True)
+            say("stopped")
+            os.kill(os.getpid(), signal.SIGSTOP)
+        original(handling, *args)
+
+    stopped: list[bool] = []
+    with Engine(url, lock_timeout=60) as engine:
+        setattr(Handling, "_transaction", transaction)  # noqa: B010 (a checker would see a method assigned to)
+        engine.subscribe("s", handling("stopped"), lease=lease, poll=0.02).run(until_idle=True)

@@ -4,6 +4,8 @@ They are forked from a server that has kfstate imported and no connection open, 
 """
 
 import multiprocessing
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +49,11 @@ class Child:
     def kill(self) -> None:
         """Kill it, with -9."""
         self._process.kill()
+
+    def go_on(self) -> None:
+        """Let it go on where it stopped itself."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, signal.SIGCONT)
 
     def end(self, patience: float = PATIENCE) -> int:
         """Wait until it has ended, hear everything that it said, and return its exit code."""

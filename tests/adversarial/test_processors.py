@@ -4,9 +4,9 @@ import contextlib
 
 from kfstate.engine import Engine
 from kfstate.testing import page
-from tests.adversarial.beside import runners
+from tests.adversarial.beside import runners, stopped_runner
 from tests.adversarial.processes import Child, beside, until
-from tests.adversarial.stories import HANDLED
+from tests.adversarial.stories import HANDLED, LEASE, handling
 from tests.adversarial.writers import KF, message
 from tests.engine.tables import rows
 
@@ -33,6 +33,22 @@ def test_eight_processors(url: str) -> None:
         assert list(range(1, last + 1)) == [position for position, _ in handled]
         assert 3 <= len({by for _, by in handled})
         assert last == engine.subscriptions()[0].position
+
+
+def test_a_runner_that_wakes_up_too_late(url: str) -> None:
+    """Who stood still while its lease ran out commits nothing of what it had read: another one has handled that."""
+    with Engine(url) as engine, beside(stopped_runner, url, LEASE) as late:
+        with engine._writing() as conn:
+            HANDLED.create(conn)
+        assert "stopped" == late.hear()
+        engine.ingest(page([message(f"{place}", place) for place in range(3)]), account=KF)
+        engine.subscribe("s", handling("next"), lease=LEASE, poll=0.02).run(until_idle=True)
+        expected = [(position, "next") for position in range(1, 5)]
+        assert expected == rows(engine, "SELECT position, by_whom FROM handled ORDER BY position")
+        late.go_on()
+        assert 0 == late.end()
+        assert expected == rows(engine, "SELECT position, by_whom FROM handled ORDER BY position")
+        assert 4 == engine.subscriptions()[0].position
 
 
 def _leader(engine: Engine, children: list[Child]) -> int:
