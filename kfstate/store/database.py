@@ -47,8 +47,8 @@ class Database:
         self.engine = open_database(url, lock_timeout=lock_timeout, asynchronous=asynchronous)
         self.closed = False
         # A database in memory has one connection, which nobody may keep.
-        memory = self.engine.dialect.name == "sqlite" and in_memory(self.engine.url)
-        self.read = Reader(self.engine, keep=0) if memory else Reader(self.engine)
+        self._memory = self.engine.dialect.name == "sqlite" and in_memory(self.engine.url)
+        self.read = Reader(self.engine, keep=0) if self._memory else Reader(self.engine)
         """Single questions, each a snapshot of its own."""
         self.options: dict[str, object] = {}
         """Execution options of every transaction, as :data:`~kfstate.store.dialect.NAMES`."""
@@ -63,6 +63,8 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees one snapshot and writes nothing."""
         self._ask_open()
+        if self._memory:
+            self.refuse_inside()
         with dialect.begin(self.engine, write=False, **self.options) as conn:
             yield conn
 

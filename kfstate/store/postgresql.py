@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from kfstate.errors import TransactionError
+from kfstate.errors import SchemaError, TransactionError
 from kfstate.store import postgresql_bulk, postgresql_triggers
 from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, SERVER_POOL, Trouble, execute
 
@@ -146,7 +146,14 @@ def listed(sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 
 @contextmanager
 def migrating(conn: Connection) -> Iterator[None]:
-    """Keep other processes out by an advisory lock, which ends with the transaction."""
+    """Keep other processes out by an advisory lock, which ends with the transaction.
+
+    Raises :class:`~kfstate.errors.SchemaError` where the database cannot hold every text.
+    """
+    encoding = conn.exec_driver_sql("SHOW server_encoding").scalar()
+    if encoding != "UTF8":
+        remedy = "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        raise SchemaError(found=f"a database in {encoding}", needed="one in UTF8", remedy=remedy)
     conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})").close()
     yield
 

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, SmallInteger, Table, create_engine
 
-from kfstate.errors import ClosedError, ConnectionLostError, DriverError, LockTimeoutError, UndoneError
+from kfstate.errors import (
+    ClosedError,
+    ConnectionLostError,
+    DriverError,
+    LockTimeoutError,
+    SchemaError,
+    TransactionError,
+    UndoneError,
+)
 from kfstate.store import dialect, schema
 from kfstate.store.columns import BigKey, Id
 from kfstate.store.connecting import open_database
@@ -312,15 +320,51 @@ def test_memory_is_shared_by_threads() -> None:
 
 
 def test_memory_in_a_transaction_is_waited_for() -> None:
-    """Who asks while another one is in a transaction waits, for no longer than a lock."""
+    """Who asks while another one is in a transaction waits, for no longer than a lock, and never for itself."""
     memory = Database("sqlite://", lock_timeout=0.1)
     with memory.writing() as conn:
         schema.upgrade(conn, now=1)
         with pytest.raises(LockTimeoutError):
             memory.read("SELECT 1", ())
-        with pytest.raises(LockTimeoutError), memory.reading():
+        with pytest.raises(TransactionError), memory.reading():
             pass
     memory.close()
+
+
+@pytest.mark.databases("sqlite", "pg15", "pg18")
+def test_a_callers_lock_is_waited_for_in_bounds(engine: Engine) -> None:
+    """Where the caller's connection would wait for ever, a timeout is set for the lock, and taken back."""
+    postgres = engine.dialect.name == "postgresql"
+    ask = "SHOW lock_timeout" if postgres else "PRAGMA busy_timeout"
+    hosts = create_engine(engine.url, **({} if postgres else {"connect_args": {"timeout": 0}}))
+    bounded = hosts.execution_options(kfstate_lock_timeout=0.3)
+    with bounded.connect() as conn:
+        dialect.lock(conn)
+        assert conn.exec_driver_sql(ask).scalar() in {"0", 0}
+    with dialect.begin(engine, write=True) as holding, bounded.connect() as conn:
+        dialect.lock(holding)
+        with pytest.raises(LockTimeoutError) as caught:
+            dialect.lock(conn)
+        conn.rollback()
+        assert conn.exec_driver_sql(ask).scalar() in {"0", 0}
+    assert 0.2 < caught.value.waited < 5
+    hosts.dispose()
+
+
+@pytest.mark.databases("pg15", "pg18")
+def test_a_database_that_cannot_hold_every_text(engine: Engine) -> None:
+    """Where the database is not in UTF8, it is refused before anything is made in it."""
+    name = f"{engine.url.database}_latin"
+    admin = create_engine(engine.url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as conn:
+        conn.exec_driver_sql(f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    latin = open_database(engine.url.set(database=name))
+    with pytest.raises(SchemaError, match="LATIN1"), dialect.begin(latin, write=True) as conn:
+        schema.upgrade(conn, now=1)
+    latin.dispose()
+    with admin.connect() as conn:
+        conn.exec_driver_sql(f"DROP DATABASE {name}")
+    admin.dispose()
 
 
 @pytest.mark.databases("sqlite")
