@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from kfstate.projections.comparing import BuildDifference, TableDifference
     from kfstate.projections.refolding import Refolded
     from kfstate.projections.views import ProjectionView, Rebuilt
+    from kfstate.queries.entries import EntryView
     from kfstate.queries.side import AnomalyView, CodeView, FateView
     from kfstate.queries.views import (
         ConversationView,
-        EntryView,
         Explanation,
         LoadView,
         QueueView,
@@ -187,11 +187,11 @@ _HOMES = {
     "projections.comparing": ("BuildDifference", "TableDifference"),
     "projections.refolding": ("Refolded",),
     "projections.views": ("ProjectionView", "Rebuilt"),
+    "queries.entries": ("EntryView",),
     "queries.side": ("AnomalyView", "CodeView", "FateView"),
     "queries.views": (
         "as_json",
         "ConversationView",
-        "EntryView",
         "Explanation",
         "LoadView",
         "QueueView",

@@ -23,9 +23,9 @@ from kfstate.feed.own import Projection
 from kfstate.intake import CursorMove, Report, Source
 from kfstate.machine import Verdict
 from kfstate.projections import live
+from kfstate.queries.entries import EntryView
 from kfstate.queries.views import (
     ConversationView,
-    EntryView,
     Explanation,
     StepView,
 )

@@ -9,7 +9,8 @@ import attrs
 
 from kfstate.aio.greenlets import awaited, inside
 from kfstate.feed import Event, Handler, Subscription
-from kfstate.queries.views import EntryView, StepView
+from kfstate.queries.entries import EntryView
+from kfstate.queries.views import StepView
 
 if TYPE_CHECKING:  # needs an extra
     from sqlalchemy.ext.asyncio import AsyncConnection

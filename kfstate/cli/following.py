@@ -12,7 +12,7 @@ from kfstate.cli.exits import UsageError
 from kfstate.cli.tables import ENTRIES
 
 if TYPE_CHECKING:
-    from kfstate.queries.views import EntryView
+    from kfstate.queries.entries import EntryView
     from kfstate.store.checkpoint import Checkpoint
 
 __all__ = ["app", "events", "tail"]

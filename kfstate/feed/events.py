@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from kfstate.errors import StoreError
-from kfstate.queries.history import STEPS, entry_views, step_views
-from kfstate.queries.views import EntryView, StepView, at_time
+from kfstate.queries.entries import EntryView, entry_views
+from kfstate.queries.history import STEPS, step_views
+from kfstate.queries.views import StepView
 from kfstate.store.dialect import query, query_in
 from kfstate.store.read import rows_after
 from kfstate.store.rows import EntryRow
@@ -150,8 +151,8 @@ def _poison(row: EntryRow, error: Exception) -> Event:
     return Event(
         EntryView(
             position=row.position, kind=row.kind, stream="", open_kfid="", external_userid=None, servicer_userid=None,
-            version=row.version, occurred_at=None, recorded_at=at_time(row.recorded_at), actor=row.actor,
-            again=row.again, cause=row.cause, target=row.target, payload=None, chain=row.chain.hex(),
-            problem=f"{type(error).__name__}: {error}",
+            version=row.version, occurred=None, recorded=row.recorded_at, actor=row.actor, again=row.again,
+            cause=row.cause, target=row.target, body=None, chain=row.chain.hex(),
+            failed=f"{type(error).__name__}: {error}",
         )
     )  # fmt: skip

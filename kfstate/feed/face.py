@@ -17,8 +17,7 @@ from kfstate.feed.handling import Handler, Settings
 from kfstate.feed.running import Subscription
 from kfstate.feed.status import DeadLetterView, SubscriptionView
 from kfstate.feed.wake import Wakes
-from kfstate.queries import history as history_queries
-from kfstate.queries.views import EntryView
+from kfstate.queries.entries import EntryView, entries
 from kfstate.store.checkpoint import Checkpoint, checkpoint_at, hold
 from kfstate.store.database import Database
 from kfstate.store.head import read_head
@@ -63,7 +62,7 @@ class Feed:
                 if isinstance(after, Checkpoint):
                     hold(conn, after)
                 at = after.position if isinstance(after, Checkpoint) else after
-                found = history_queries.entries(conn, after=at, limit=size, upcasters=self._upcasters)
+                found = entries(conn, after=at, limit=size, upcasters=self._upcasters)
             yield from found
             if len(found) < size:
                 return

@@ -1,23 +1,19 @@
 """How a conversation came to its state: its steps, the deciding entry, and the log itself."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection
 
-from kfstate.errors import CorruptLogError
 from kfstate.machine import MACHINE, Entry, Row, SessionState, Step
 from kfstate.machine.state import WEAK, pack
-from kfstate.queries.views import EntryView, Explanation, StepView, Transition, at_second, at_time
+from kfstate.queries.entries import entry_views
+from kfstate.queries.views import Explanation, StepView, Transition, at_second, at_time
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import query
-from kfstate.store.read import names_by_id, payloads, rows_after, rows_at, streams_by_id
-from kfstate.store.rows import EntryRow
-from kfstate.store.upcasting import SHIPPED, Upcasters
-from kfstate.wire.scan import nested
+from kfstate.store.read import names_by_id, rows_at
 
-__all__ = ["STEPS", "entries", "entry_views", "explain", "history", "step_views"]
+__all__ = ["STEPS", "explain", "history", "step_views"]
 
 STEPS = (
     "SELECT e.position, e.kind, e.sort_second, e.occurred_at, e.recorded_at, e.servicer_from, e.servicer_to, "
@@ -65,7 +61,7 @@ def explain(conn: Connection, position: int | None, doubt: str, *, expired: bool
     """
     if position is None:
         return Explanation(None, None, (), "no entry has decided the state yet", doubt)
-    entry = next(entry_views(conn, rows_at(conn, [position]).values()))
+    (entry,) = entry_views(conn, rows_at(conn, [position]).values())
     (row,) = query(conn, _STEPS.format("e.position = ?"), (_NO_END, position))
     step = _restored(row, _names(conn, (*row[5:7], *row[13:15])), row[2])
     reason = step.says
@@ -83,63 +79,6 @@ def explain(conn: Connection, position: int | None, doubt: str, *, expired: bool
     )
     missing = () if expired else tuple(KfServiceState(state).word for state in step.missing)
     return Explanation(entry, transition, missing, reason, doubt)
-
-
-def entries(conn: Connection, *, after: int = 0, limit: int = 1000, upcasters: Upcasters = SHIPPED) -> list[EntryView]:
-    """Return entries of the log, in order of position, from after a position on; at most ``limit``."""
-    return list(entry_views(conn, rows_after(conn, after, limit=limit), upcasters))
-
-
-def entry_views(conn: Connection, rows: Iterable[EntryRow], upcasters: Upcasters = SHIPPED) -> Iterator[EntryView]:
-    """Yield a view of each row. What cannot be shown of an entry is named in its ``problem``, and stops no other."""
-    rows = list(rows)
-    streams = streams_by_id(conn, (row.stream for row in rows))
-    people = [name for stream in streams.values() for name in (stream.customer, stream.servicer)]
-    names = _names(conn, [*people, *(row.servicer_to for row in rows)])
-    bodies = payloads(conn, (row.position for row in rows))
-    for row in rows:
-        stream = streams.get(row.stream)
-        if stream is None:
-            raise CorruptLogError(row.position, f"stream {row.stream} is missing")
-        payload, problem = _payload(bodies.get(row.position)), ""
-        try:
-            payload = upcasters.apply(row.kind, row.kind_version, payload)
-        except Exception as error:  # noqa: BLE001 (whatever an upcaster of somebody else raises)
-            problem = f"upcaster of {row.kind} {row.kind_version}: {type(error).__name__}: {error}"
-        yield EntryView(
-            position=row.position,
-            kind=row.kind,
-            stream=stream.kind,
-            open_kfid=stream.open_kfid,
-            external_userid=names.get(stream.customer),
-            servicer_userid=names.get(row.servicer_to or stream.servicer),
-            version=row.version,
-            occurred_at=at_time(row.occurred_at),
-            recorded_at=at_time(row.recorded_at),
-            actor=row.actor,
-            again=row.again,
-            cause=row.cause,
-            target=row.target,
-            payload=payload,
-            chain=row.chain.hex(),
-            corp_id=stream.corp_id,
-            problem=problem,
-        )
-
-
-def _payload(body: bytes | None) -> Any:
-    if body is None:
-        return None
-    try:
-        if not nested(body):
-            return json.loads(body, parse_constant=_no_json)
-    except ValueError:
-        pass
-    return body.decode(errors="backslashreplace")
-
-
-def _no_json(word: str) -> Any:
-    raise ValueError(word)
 
 
 def _names(conn: Connection, ids: Iterable[int | None]) -> dict[int | None, str | None]:

@@ -1,16 +1,17 @@
 """What queries return: frozen, with names instead of ids, times as aware UTC datetimes, waits in seconds."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from kfstate.service_state import KfServiceState
-from kfstate.store.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from kfstate.queries.entries import EntryView
 
 __all__ = [
     "ConversationView",
-    "EntryView",
     "Explanation",
     "LoadView",
     "QueueView",
@@ -22,6 +23,7 @@ __all__ = [
     "as_json",
     "at_second",
     "at_time",
+    "shown",
 ]
 
 
@@ -141,35 +143,6 @@ class StepView:
 
 
 @attrs.frozen
-class EntryView:
-    """One entry of the log, with its payload as JSON where it is JSON and still there."""
-
-    position: int
-    kind: str
-    stream: str
-    open_kfid: str
-    external_userid: str | None
-    servicer_userid: str | None
-    version: int
-    occurred_at: datetime | None
-    recorded_at: datetime | None
-    actor: str
-    again: int
-    cause: int | None
-    target: int | None
-    payload: Any
-    chain: str
-    corp_id: str = ""
-    problem: str = ""
-    """What cannot be shown of it as it should be; '' as a rule."""
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """Where a reader stands who has read up to here."""
-        return Checkpoint(self.position, self.chain)
-
-
-@attrs.frozen
 class Transition:
     """The row of the machine's table that a step took."""
 
@@ -185,7 +158,7 @@ class Transition:
 class Explanation:
     """Why a conversation is in its state."""
 
-    entry: EntryView | None
+    entry: "EntryView | None"
     transition: Transition | None
     missing: tuple[str, ...]
     reason: str
@@ -216,10 +189,16 @@ class LoadView:
     open_sessions: int
 
 
+def shown(view: type[Any]) -> tuple[str, ...]:
+    """Return the names of what a view shows: its fields, or what it names itself."""
+    names: tuple[str, ...] = getattr(view, "SHOWN", None) or tuple(field.name for field in attrs.fields(view))
+    return names
+
+
 def as_json(view: Any) -> Any:
     """Return a view as JSON data: times as ISO 8601 in UTC, states as numbers."""
     if attrs.has(type(view)):
-        return {field.name: as_json(getattr(view, field.name)) for field in attrs.fields(type(view))}
+        return {name: as_json(getattr(view, name)) for name in shown(type(view))}
     if isinstance(view, (list, tuple)):
         return [as_json(item) for item in view]
     if isinstance(view, datetime):
