@@ -1,7 +1,8 @@
 """Group commit: concurrent appends of one process share a transaction, and each gets its own result or error.
 
 Nobody waits for a window to fill: who finds no leader leads at once, and what piled up while a leader committed is the
-next gather, led by the first of those who wait. A leader's own result never waits for a later gather.
+next gather, led by the first of those who wait. A leader's own result never waits for a later gather. Every caller
+waits for its own request, so no more of them are queued than there are callers, and a slow store slows them down.
 """
 
 import threading
@@ -63,20 +64,17 @@ class Gathering(Generic[T]):
         patience: float,
         at_once: int = 256,
         entries: int = 2_000,
-        queue: int = 1_024,
     ) -> None:
-        """Gather at most ``at_once`` requests with ``entries`` entries; let ``queue`` of them wait.
+        """Gather at most ``at_once`` requests with ``entries`` entries, and at least one.
 
         ``patience`` is how many seconds a request waits for its turn.
         """
         self._store = store
         self._concurrency = concurrency
         self._patience = patience
-        self._at_once, self._entries, self._room = at_once, entries, queue
+        self._at_once, self._entries = at_once, entries
         self._lock = threading.Lock()  # held for a few statements in memory, never while anything is waited for
         self._queue: deque[Request[T]] = deque()
-        self._outside: deque[Signal] = deque()
-        """Callers who wait for room in the queue."""
         self._leading = False
         self._closed = False
         self._idle = concurrency.signal()
@@ -90,7 +88,7 @@ class Gathering(Generic[T]):
         """
         request = Request(wanted, size, self._concurrency.signal())
         until = time.monotonic() + self._patience
-        leads = self._enter(request, until)
+        leads = self._enter(request)
         try:
             if leads:
                 self._begin()
@@ -106,44 +104,19 @@ class Gathering(Generic[T]):
         """Take no more, and wait until what was submitted before is done."""
         with self._lock:
             self._closed = True
-            outside = tuple(self._outside)
-        for signal in outside:
-            signal.set()
         self._idle.wait()
 
-    def _enter(self, request: Request[T], until: float) -> bool:
-        """Queue a request when there is room; tell whether its caller leads."""
-        waiting: Signal | None = None
-        while True:
-            with self._lock:
-                if self._closed:
-                    raise ClosedError
-                called = waiting is not None and waiting not in self._outside
-                if called or (len(self._queue) < self._room and not self._outside):
-                    self._queue.append(request)
-                    leads = not self._leading
-                    if leads:
-                        self._leading = True
-                        self._idle.clear()
-                    return leads
-                waiting = self._concurrency.signal()
-                self._outside.append(waiting)
-            self._patiently(waiting, until)
-
-    def _patiently(self, waiting: Signal, until: float) -> None:
-        """Wait for room in the queue."""
-        came = False
-        try:
-            came = waiting.wait(max(0.0, until - time.monotonic()))
-        finally:
-            if not came:
-                with self._lock:
-                    if waiting in self._outside:
-                        self._outside.remove(waiting)
-                    elif self._outside:
-                        self._outside.popleft().set()  # the place that was kept for this one is the next one's
-        if not came:
-            raise self._too_late()
+    def _enter(self, request: Request[T]) -> bool:
+        """Queue a request; tell whether its caller leads."""
+        with self._lock:
+            if self._closed:
+                raise ClosedError
+            self._queue.append(request)
+            leads = not self._leading
+            if leads:
+                self._leading = True
+                self._idle.clear()
+        return leads
 
     def _begin(self) -> None:
         if self._concurrency.leads_inline:
@@ -255,9 +228,6 @@ class Gathering(Generic[T]):
                 request = self._queue.popleft()
                 request.taken = True
                 taken.append(request)
-            called = [self._outside.popleft() for _ in range(min(len(taken), len(self._outside)))]
-        for signal in called:
-            signal.set()
         return taken
 
     def _put_back(self, left: list[Request[T]]) -> None:
