@@ -40,14 +40,13 @@ async def inside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
     work = _sqlalchemy.greenlet_spawn(partial(function, *args, **kwargs))
     task = asyncio.get_running_loop().create_task(work, context=context)
     try:
-        await asyncio.wait([task])
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.cancel()
         await _ended(task)
         raise
     finally:
         _take_over(context)
-    return task.result()
 
 
 def _take_over(context: contextvars.Context) -> None:
@@ -106,18 +105,40 @@ class _Flag:
     """A :class:`kfstate.concurrency.Signal` for the tasks of one event loop."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
-        self.set, self.clear, self.is_set = self._event.set, self._event.clear, self._event.is_set
+        self._up = False
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def set(self) -> None:
+        self._up = True
+        for future in self._waiting:
+            _wake(future)
+
+    def clear(self) -> None:
+        self._up = False
+
+    def is_set(self) -> bool:
+        return self._up
 
     def wait(self, timeout: float | None = None) -> bool:
-        if not self._event.is_set():
-            awaited(self._up(timeout))
-        return self._event.is_set()
+        if self._up:
+            return True
+        # By hand: an asyncio.Event under a timeout costs three times as much, and every append waits.
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        timer = None if timeout is None else loop.call_later(timeout, _wake, future)
+        self._waiting.add(future)
+        try:
+            awaited(future)
+        finally:
+            self._waiting.discard(future)
+            if timer is not None:
+                timer.cancel()
+        return self._up
 
-    async def _up(self, seconds: float | None) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class _Beside:

@@ -129,20 +129,20 @@ def test_loop_goes_on_meanwhile(url: str, clock: FrozenClock) -> None:
 
 def test_pages_are_read_as_they_are_needed(url: str, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """An iterator reads the next page when somebody wants it, and ends where the consumer stops."""
-    monkeypatch.setattr("kfstate.engine.PAGE", 2)
-    monkeypatch.setattr("kfstate.aio.engine.PAGE", 2)
+    monkeypatch.setattr("kfstate.queries.face.PAGE", 2)
+    monkeypatch.setattr("kfstate.aio.questions.PAGE", 2)
     reads: list[None] = []
 
     async def story(engine: AsyncEngine) -> None:
         await engine.ingest(page([said(f"wm{user}") for user in range(7)]))
-        inner = engine._opened()
-        reading = inner._reading
+        database = engine._opened()._database
+        reading = database.reading
 
         def counted() -> Any:
             reads.append(None)
             return reading()
 
-        inner._reading = counted
+        monkeypatch.setattr(database, "reading", counted)
         async with aclosing(engine.conversations()) as found:
             seen = [await anext(found) for _ in range(3)]
         assert [] == [one async for one in found]
