@@ -107,7 +107,7 @@ class AppendRules(Base):
             assert end == positions(writer)[-1]
 
     def test_one_reading_sees_one_state(self) -> None:
-        """What commits together is seen together, in whatever question."""
+        """What commits together is seen together, in one statement or in the many of a verification."""
         with ExitStack() as stack:
             url = self.new_database()
             writer, reader = (stack.enter_context(self.open(url)) for _ in range(2))
@@ -127,6 +127,7 @@ class AppendRules(Base):
                     last = done.is_set()
                     counts = reader.counts()
                     assert counts.get(KfServiceState.UNTREATED, 0) == counts.get(KfServiceState.MANUAL, 0), counts
+                    assert None is reader.verify().damage
                 return True
 
             calls: list[Callable[[], bool]] = [write, read]

@@ -65,19 +65,20 @@ class OnceRules(Base):
 
     def test_one_of_many_wins(self) -> None:
         """Of those who decided on one version at once, one is stored; all others are told that they lost."""
-        with self.open() as engine:
-            engine.record(action(0))
+        url = self.new_database()
+        with self.open(url) as one, self.open(url) as other:
+            one.record(action(0))
 
             def attempt(number: int) -> Recorded | VersionConflictError:
                 try:
-                    return engine.record(action(number), expected=1)
+                    return (one, other)[number % 2].record(action(number), expected=1)
                 except VersionConflictError as error:
                     return error
 
             told = self.together([partial(attempt, number) for number in range(8)])
-            assert [3] == [one.position for one in told if isinstance(one, Recorded)]
-            assert [("1", 2)] * 7 == [(one.expected, one.current) for one in told if not isinstance(one, Recorded)]
-            assert 3 == engine.position()
+            assert [3] == [made.position for made in told if isinstance(made, Recorded)]
+            assert [("1", 2)] * 7 == [(made.expected, made.current) for made in told if not isinstance(made, Recorded)]
+            assert 3 == one.position()
 
     def test_a_cursor_moves_with_its_page(self) -> None:
         """The page and the cursor after it commit together."""
