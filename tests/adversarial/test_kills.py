@@ -16,7 +16,7 @@ from tests.engine.tables import dump, rows
 
 __all__: list[str] = []
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.databases("sqlite", "pg18", "mariadb")]
 
 OF_STORY = (
     "SELECT e.version, e.kind, e.position FROM kf_entry e JOIN kf_stream s ON s.id = e.stream "
