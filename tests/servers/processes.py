@@ -143,7 +143,8 @@ class MariaServer:
         self.folder = folder
         self.programs = programs
         self._process: subprocess.Popen[bytes] | None = None
-        self._options = ["--no-defaults", f"--datadir={folder}/data"]
+        # Servers that share a folder for temporary tables remove each other's when they start.
+        self._options = ["--no-defaults", f"--datadir={folder}/data", f"--tmpdir={folder}"]
         if os.geteuid() == 0:
             self._options.append("--user=root")
         if programs.libraries:
