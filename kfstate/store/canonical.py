@@ -94,6 +94,7 @@ INTEGERS = frozenset(
 _sha256 = hashlib.sha256
 _integer = Struct(">BHq").pack
 _header = Struct(">BH").pack
+_CUSTOMER, _SERVICER = _header(4, 32), _header(5, 32)
 # Tags 6 to 13, which every entry has: seven integers and the commitment of the payload.
 _always = Struct(">" + "BHq" * 7 + "BH32s").pack
 _HASHED = b"\x00" + bytes((FORM,))
@@ -121,12 +122,17 @@ def chain(before: bytes, leaf_: bytes) -> bytes:
 
 def stream_prefix(corp_id: str, kind: str, open_kfid: str, customer: bytes | None, servicer: bytes | None) -> bytes:
     """Return fields 1 to 5, which all entries of a stream share. ``customer`` and ``servicer`` are commitments."""
-    parts = [_text(1, corp_id), _text(2, kind), _text(3, open_kfid)]
+    prefix = _place(corp_id, kind, open_kfid)
     if customer is not None:
-        parts.append(_header(4, 32) + customer)
+        prefix += _CUSTOMER + customer
     if servicer is not None:
-        parts.append(_header(5, 32) + servicer)
-    return b"".join(parts)
+        prefix += _SERVICER + servicer
+    return prefix
+
+
+@lru_cache(maxsize=1024)
+def _place(corp_id: str, kind: str, open_kfid: str) -> bytes:
+    return _text(1, corp_id) + _text(2, kind) + _text(3, open_kfid)
 
 
 @lru_cache(maxsize=1024)

@@ -15,6 +15,7 @@ from kfstate.store.tables import kf_stream
 __all__ = ["Open", "Servicers", "Streams", "find_streams"]
 
 _MANY = 400
+_new = tuple.__new__
 _VERSION = "(SELECT MAX(e.version) FROM kf_entry e WHERE e.stream = s.id)"
 _LATEST = (
     "(SELECT MAX(COALESCE(l.occurred_at, l.sort_second * 1000000)) FROM kf_entry l WHERE l.stream = s.id"
@@ -194,19 +195,21 @@ def _union(conn: Connection, parts: list[str], values: list[Any], *, latest: boo
 
 def _take(streams: Streams, corp_id: str, row: tuple[Any, ...]) -> None:
     kind, folded, name_id, commitment, stream_kind, open_kfid, stream_id, version, latest = row
-    kind, folded = as_text(kind), as_text(folded)
+    if type(kind) is not str:  # a database that has no text gives all of it as bytes
+        kind, folded = as_text(kind), as_text(folded)
+        stream_kind, open_kfid = as_text(stream_kind or b""), as_text(open_kfid or b"")
     name = None
     if kind:
-        name = Name(name_id, bytes(commitment))
-        streams.names.known[corp_id, kind, folded] = name
+        commitment = bytes(commitment)
+        name = streams.names.known[corp_id, kind, folded] = _new(Name, (name_id, commitment))
     if stream_id is None:
         return
-    stream_kind, open_kfid = as_text(stream_kind), as_text(open_kfid)
-    customer, servicer = (folded, "") if kind == CUSTOMER else ("", folded)
-    key = StreamKey(corp_id, stream_kind, open_kfid, customer, servicer)
-    if key not in streams.found:
-        named = (name, None) if kind == CUSTOMER else (None, name)
-        at = -1 if latest is None else latest
-        streams.found[key] = Open(
-            _row(stream_id, key, *named), version or 0, _prefix(key, *named), created=False, latest=at
-        )
+    if kind == CUSTOMER:
+        key = _new(StreamKey, (corp_id, stream_kind, open_kfid, folded, ""))
+        plain = _new(Stream, (stream_id, corp_id, stream_kind, open_kfid, name_id, 0))
+        prefix = stream_prefix(corp_id, stream_kind, open_kfid, commitment, None)
+    else:
+        key = StreamKey(corp_id, stream_kind, open_kfid, "", folded)
+        plain = _row(stream_id, key, None, name)
+        prefix = _prefix(key, None, name)
+    streams.found[key] = Open(plain, version or 0, prefix, False, -1 if latest is None else latest)
