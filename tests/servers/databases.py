@@ -119,11 +119,15 @@ class Sqlite:
 class _OnServer:
     """What both servers do alike."""
 
+    ALL: str
+    """The statement that lists the databases."""
+
     def __init__(self, name: str, admin: URL) -> None:
         """Make databases as ``admin``, on the server that this URL leads to."""
         self.name = name
         self.admin = admin
-        self._prefix = f"kf_{os.getpid()}_{id(self) % 99_991}_"
+        self._run = f"kf_{Run.current().folder.name.removeprefix('kfstate-')}_"
+        self._prefix = f"{self._run}{os.getpid()}_{id(self) % 99_991}_"
         self._count = itertools.count()
         self._made: list[str] = []
         self._engine: Connections | None = None
@@ -145,8 +149,15 @@ class _OnServer:
             while self._made:
                 self._drop(conn, self._made.pop())
 
+    def sweep(self) -> None:
+        """Drop whatever this run has left on a server that stays."""
+        with self._admin() as conn:
+            for name in conn.exec_driver_sql(self.ALL).scalars().all():
+                if name.startswith(self._run):
+                    self._drop(conn, name)
+
     def _template(self, template: Template) -> str:
-        name = f"kf_template_{template.name}"
+        name = f"{self._run}{template.name}"
         with Run.current().alone(f"{self.name}-template-{template.name}") as place:
             done = place / _safe(self._url(name))  # private servers have templates of their own
             if not done.exists():
@@ -177,6 +188,8 @@ class _OnServer:
 class PostgreSQL(_OnServer):
     """PostgreSQL: it copies databases by itself."""
 
+    ALL = "SELECT datname FROM pg_database"
+
     def _create(self, conn: Connection, name: str, template: str | None) -> None:
         copied = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
         conn.exec_driver_sql(f"CREATE DATABASE {name}{copied}")
@@ -187,6 +200,8 @@ class PostgreSQL(_OnServer):
 
 class MariaDB(_OnServer):
     """MariaDB: tables, rows and triggers are copied one by one."""
+
+    ALL = "SHOW DATABASES"
 
     def __init__(self, name: str, admin: URL) -> None:
         """Make databases as ``admin``."""
@@ -241,7 +256,7 @@ def _safe(text: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in text)
 
 
-def on(name: str, url: str) -> Databases:
+def on(name: str, url: str) -> MariaDB | PostgreSQL:
     """Return what makes databases on a server that runs already."""
     admin = make_url(url)
     return MariaDB(name, admin) if name == "mariadb" else PostgreSQL(name, admin)

@@ -29,6 +29,10 @@ def _without() -> set[str]:
     return names
 
 
+def _given(name: str) -> str | None:
+    return os.environ.get(f"KFSTATE_TEST_{name.upper()}_URL")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the run, in the process that the others belong to."""
     config.addinivalue_line("markers", "databases(*names): which of sqlite, pg15, pg18, mariadb, servers to run on")
@@ -42,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End it."""
     if run := config.stash.get(_RUN, None):
+        for name in SERVERS:
+            if url := _given(name):
+                on(name, url).sweep()
         run.end()
 
 
@@ -78,7 +85,7 @@ class _Shared:
 
     def __getitem__(self, name: str) -> Databases:
         if name not in self._known:
-            url = os.environ.get(f"KFSTATE_TEST_{name.upper()}_URL")
+            url = _given(name)
             self._known[name] = on(name, url) if url else _started(name)
         return self._known[name]
 
