@@ -1,7 +1,7 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """What own entries need to know of the entries before them: their intent, the send they count, their place in time."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import attrs
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from kfstate.clock import SECOND
 from kfstate.errors import EnvelopeError
 from kfstate.machine.kinds import OWN_KINDS
-from kfstate.store.dialect import as_text, query, query_in
+from kfstate.store.dialect import as_text, listed, query, query_in
 from kfstate.store.identity import Fresh
 from kfstate.store.rows import Draft, StreamKey
 from kfstate.store.streams import Open, Streams, same
@@ -26,6 +26,10 @@ _EARLIER = f"position, stream, kind, {_AT}, counts, tie"
 _LAST_OWN = (
     "SELECT stream, sort_second, MAX(occurred_at) FROM kf_entry WHERE stream = ? AND sort_second = ?"
     f" AND kind IN ({', '.join(repr(kind) for kind in sorted(OWN_KINDS))}) GROUP BY stream, sort_second"
+)
+_INTENTS = (
+    f"SELECT {_EARLIER}, ref FROM kf_entry WHERE stream = ? AND sort_second >= ? AND kind = 'message_intended'"
+    " AND ref IN (??)"
 )
 _PARTS = 100
 _WITHIN = frozenset({"correction", "session_expired"})
@@ -171,7 +175,7 @@ def look_back(conn: Connection, drafts: Iterable[Draft], streams: Streams, head:
     causes.ahead = {place for place in named if place > head}
     for row in query_in(conn, f"SELECT {_EARLIER} FROM kf_entry WHERE position IN (??)", sorted(named - causes.ahead)):
         causes.entries[row[0]] = _earlier(row)
-    for *fields, ref in _union(conn, [(_intents(refs), (*at, *sorted(refs))) for at, refs in asked.items()]):
+    for *fields, ref in _union(conn, [_intents(conn, at, sorted(refs)) for at, refs in asked.items()]):
         earlier = causes.entries[fields[0]] = _earlier(fields)
         place = earlier.stream, as_text(ref)
         causes.intents[place] = max(earlier.position, causes.intents.get(place, 0))
@@ -193,8 +197,6 @@ def _earlier(row: Sequence[Any]) -> _Earlier:
     return _Earlier(position, stream, as_text(kind), at, counts, tie)
 
 
-def _intents(refs: Collection[str]) -> str:
-    return (
-        f"SELECT {_EARLIER}, ref FROM kf_entry WHERE stream = ? AND sort_second >= ? AND kind = 'message_intended'"
-        f" AND ref IN ({', '.join('?' * len(refs))})"
-    )
+def _intents(conn: Connection, since: tuple[int, int], refs: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+    sql, given = listed(conn, _INTENTS, refs)
+    return sql, (*since, *given)

@@ -34,6 +34,7 @@ __all__ = [
     "bulk_insert",
     "bulk_upsert",
     "in_one_go",
+    "listed",
     "lock",
     "migrating",
     "missing_triggers",
@@ -172,6 +173,11 @@ def query_in(conn: Connection, sql: str, values: Iterable[Any], *fixed: Any) -> 
     for start in range(0, len(pending), _CHUNK):
         listed, chunk = backend.listed(sql, pending[start : start + _CHUNK])
         yield from query(conn, listed, (*fixed, *chunk))
+
+
+def listed(conn: Connection, sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    """Return a part of a statement with ``IN (??)`` filled, and the values that it takes now."""
+    return backend_of(conn).listed(sql, values)
 
 
 def migrating(conn: Connection) -> AbstractContextManager[None]:

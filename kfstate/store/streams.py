@@ -7,7 +7,7 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.store.canonical import stream_prefix
-from kfstate.store.dialect import as_text, bulk_insert, query
+from kfstate.store.dialect import as_text, bulk_insert, listed, query
 from kfstate.store.names import CUSTOMER, SERVICER, Name, Names, fold_name
 from kfstate.store.rows import Draft, Stream, StreamKey
 from kfstate.store.tables import kf_stream
@@ -167,10 +167,9 @@ def _look_up(
         for start in range(0, len(people), _MANY):
             chunk = people[start : start + _MANY]
             if kind in (CUSTOMER, SERVICER):
-                chunk += chunk[-1:] * (_rounded(len(chunk)) - len(chunk))
-                sql = _OF_CUSTOMERS if kind == CUSTOMER else _OF_SERVICERS
-                parts.append(sql.replace("(??)", f"({', '.join('?' * len(chunk))})"))
-                values += (open_kfid, corp_id, *chunk)
+                sql, given = listed(conn, _OF_CUSTOMERS if kind == CUSTOMER else _OF_SERVICERS, chunk)
+                parts.append(sql)
+                values += (open_kfid, corp_id, *given)
             else:
                 parts.append(_PLAIN)
                 values += (corp_id, kind, open_kfid)
@@ -178,11 +177,6 @@ def _look_up(
                 yield from _union(conn, parts, values, latest=latest)
                 parts, values = [], []
     yield from _union(conn, parts, values, latest=latest)
-
-
-def _rounded(count: int) -> int:
-    """Return the next power of two: lists of few lengths are statements of few kinds, which databases remember."""
-    return 1 << (count - 1).bit_length()
 
 
 def _union(conn: Connection, parts: list[str], values: list[Any], *, latest: bool) -> list[tuple[Any, ...]]:
