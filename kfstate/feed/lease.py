@@ -114,7 +114,7 @@ def look(conn: Connection, lease: Lease) -> Standing:
     return Standing(None if chain is None else bytes(chain).hex(), projected or 0, requeued > 0)
 
 
-def _row(lease: Lease) -> Select[tuple[int, int]]:
+def _row(lease: Lease) -> Select[Any, Any]:
     return select(_held.epoch, _held.position).where(_held.name == lease.name)
 
 

@@ -187,8 +187,8 @@ class Appends:
             self._concurrency.signal().wait(_PAUSE)
 
 
-def _only(request: _Asked, _most: int = 1) -> list[_Asked]:
-    return [request]
+def _only(request: _Asked, most: int = 1) -> list[_Asked]:
+    return [request][:most]
 
 
 def _hand_out(taken: Sequence[_Asked], done: Gathered, projected: Projected | None) -> None:

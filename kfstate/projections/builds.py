@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 from sqlalchemy import Connection, Constraint, Index, MetaData, Table
+from sqlalchemy.sql.elements import quoted_name
 
 from kfstate.projections.tables import TABLES
 from kfstate.store.dialect import NAMES, Read, Rename, as_text, bulk_upsert, query
@@ -213,7 +214,7 @@ def _copied(table: Table, version: int) -> Table:
     parts: list[Index | Constraint] = [*made.indexes, *made.constraints]
     for part in parts:
         if part.name is not None:
-            part.name = f"{part.name}{suffix}"
+            part.name = quoted_name(f"{part.name}{suffix}", quote=None)
     return made
 
 

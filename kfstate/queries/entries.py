@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.errors import CorruptLogError
 from kfstate.queries.views import at_time
 from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.dialect import query
@@ -99,7 +100,7 @@ class EntryView:
 def entries(conn: Connection, *, after: int = 0, limit: int = 1000, upcasters: Upcasters = SHIPPED) -> list[EntryView]:
     """Return entries of the log, in order of position, from after a position on; at most ``limit``.
 
-    Raises :class:`~kfstate.errors.CorruptLogError` where one of them is missing.
+    Raises :class:`~kfstate.errors.CorruptLogError` where one of them, or its stream, is missing.
     """
     found = query(conn, _AFTER, (after, limit))
     check_whole(conn, after, found)
@@ -123,7 +124,9 @@ def _views(conn: Connection, rows: list[tuple[Any, ...]], upcasters: Upcasters) 
             position, kind, stream, servicer, version, kind_version, occurred, recorded, actor, again, cause, target,
             chain, body,
         ) = row  # fmt: skip
-        home = streams[stream]
+        home = streams.get(stream)
+        if home is None:
+            raise CorruptLogError(position, f"stream {stream} is missing")
         views.append(
             EntryView(
                 position, kind, home.kind, home.open_kfid, names.get(home.customer or 0),
