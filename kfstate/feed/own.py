@@ -10,9 +10,8 @@ from typing import Protocol
 
 import attrs
 from sqlalchemy import Connection, Table
-from sqlalchemy.exc import DBAPIError
 
-from kfstate.errors import ProjectionError
+from kfstate.errors import ConnectionLostError, ProjectionError, StorageFullError, UndoneError
 from kfstate.feed.events import Event, read_events
 from kfstate.projections import builds
 from kfstate.projections.building import reached
@@ -26,6 +25,8 @@ _logger = logging.getLogger("kfstate")
 _READ = 500
 _NEAR = 2_000
 """How many entries an append projects for others before its own; more are left to ``run``."""
+_TRANSACTION_IS_GONE = (ConnectionLostError, UndoneError, StorageFullError)
+"""Nobody's fault: the transaction it happened in is to be tried again."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -117,9 +118,10 @@ class Own:
             return after
         try:
             return self._project(conn, build, events)
+        except _TRANSACTION_IS_GONE:
+            raise
         except Exception as error:
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise
+            _logger.debug("%s: one by one, because of %r", self.name, error, extra={"action": "projection"})
         return self._one_by_one(conn, build, events)
 
     def _one_by_one(self, conn: Connection, build: Build, events: Sequence[Event]) -> int:
@@ -128,6 +130,8 @@ class Own:
         for event in events:
             try:
                 after = self._project(conn, build, [event])
+            except _TRANSACTION_IS_GONE:
+                raise
             except Exception as error:
                 if after > build.position:
                     return after
