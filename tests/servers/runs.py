@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TextIO
@@ -16,6 +16,7 @@ __all__ = ["Run", "detached"]
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "KFSTATE_TEST_RUN"
+_STALE = 60.0
 _LONGEST = 60
 """Paths of sockets have little more than 100 bytes."""
 
@@ -38,8 +39,9 @@ class Run:
         """Begin a run. It ends with :meth:`end`, or with the process, whichever comes first."""
         import fcntl
 
-        temporary = tempfile.gettempdir()
-        run = cls(Path(tempfile.mkdtemp(prefix="kfstate-", dir=temporary if len(temporary) < _LONGEST else "/tmp")))  # noqa: S108
+        temporary = tempfile.gettempdir() if len(tempfile.gettempdir()) < _LONGEST else "/tmp"  # noqa: S108
+        _sweep(Path(temporary))
+        run = cls(Path(tempfile.mkdtemp(prefix="kfstate-", dir=temporary)))
         run.folder.chmod(0o755)  # servers run as another user where the tests run as root
         run._alive = (run.folder / "alive").open("w")
         fcntl.lockf(run._alive, fcntl.LOCK_EX)  # the process's own: no child inherits it
@@ -81,6 +83,17 @@ class Run:
                         command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                     )
                 )
+
+
+def _sweep(temporary: Path) -> None:
+    """Remove the folders of runs that were killed before they had a keeper."""
+    import fcntl
+
+    for file in temporary.glob("kfstate-*/alive"):
+        with suppress(OSError), file.open("r+") as alive:
+            if file.stat().st_mtime < time.time() - _STALE and [file] == list(file.parent.iterdir()):
+                fcntl.lockf(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(file.parent)
 
 
 _detached: list[subprocess.Popen[bytes]] = []
