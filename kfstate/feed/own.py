@@ -120,7 +120,7 @@ class Own:
             return self._project(conn, build, events)
         except _TRANSACTION_IS_GONE:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever somebody else's code raises)
             _logger.debug("%s: one by one, because of %r", self.name, error, extra={"action": "projection"})
         return self._one_by_one(conn, build, events)
 
