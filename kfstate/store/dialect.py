@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, RootTransaction, Table
 
-from kfstate.errors import LockTimeoutError
-from kfstate.store.backend import WRITE
+from kfstate.errors import LockTimeoutError, TransactionError, UndoneError
+from kfstate.store.backend import STANDING, WRITE, Standing
 from kfstate.store.columns import BigKey, Body, Digest, Id, Key, Salt, Text, as_text
-from kfstate.store.connecting import backend_of, connect, failed, open_database
+from kfstate.store.connecting import backend_of, connect, failed, gone, open_database
 
 __all__ = [
     "NAMES",
@@ -33,6 +33,8 @@ __all__ = [
     "begin",
     "bulk_insert",
     "bulk_upsert",
+    "failed",
+    "gone",
     "in_one_go",
     "listed",
     "lock",
@@ -56,11 +58,14 @@ def begin(engine: Engine, *, write: bool, **options: object) -> Iterator[Connect
     """Open a connection in a transaction that commits at the end of the block; ``options`` as :data:`NAMES`.
 
     One that writes is READ COMMITTED, one that does not sees one snapshot. Raises
-    :class:`~kfstate.errors.LockTimeoutError` where another writer holds the log longer than ``lock_timeout``.
+    :class:`~kfstate.errors.LockTimeoutError` where another writer holds the log longer than ``lock_timeout``. One that
+    writes and was undone while the block ran is not committed, even where the block caught the error: what undid it is
+    raised, and :class:`~kfstate.errors.TransactionError` where the block ended it itself.
     """
     started = time.monotonic()
+    standing = Standing()
     with connect(engine) as connection:
-        given: dict[str, Any] = {WRITE: write, **options}
+        given: dict[str, Any] = {WRITE: write, STANDING: standing if write else None, **options}
         connection.execution_options(**given, **({} if write else backend_of(connection).SNAPSHOT))
         try:
             transaction = connection.begin()
@@ -68,7 +73,23 @@ def begin(engine: Engine, *, write: bool, **options: object) -> Iterator[Connect
             error.waited = round(time.monotonic() - started, 3)
             raise
         with transaction:
-            yield connection
+            standing.inside = True
+            try:
+                yield connection
+            finally:
+                standing.inside = False
+            if write:
+                _ask_standing(connection, transaction, standing)
+
+
+def _ask_standing(conn: Connection, transaction: RootTransaction, standing: Standing) -> None:
+    """Raise what ended a transaction that is about to be committed."""
+    if standing.gone is not None:
+        raise standing.gone
+    if not transaction.is_active:
+        raise TransactionError(found="a transaction that has ended", needed="the one that was begun")
+    if not backend_of(conn).standing(conn):
+        raise UndoneError(reason="a statement failed, or ended the transaction")
 
 
 def lock(conn: Connection) -> None:
@@ -140,7 +161,8 @@ def query(conn: Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[
         cursor = conn.connection.cursor()
         try:
             cursor.execute(sql, values)
-            found: Any = cursor.fetchall() if cursor.description else []
+            # A driver that is asked for the description makes an object of every column.
+            found: Any = cursor.fetchall() if sql.startswith("SELECT") or cursor.description else []
         finally:
             cursor.close()
     except BaseException as error:

@@ -121,7 +121,7 @@ kf_stream = Table(
     Column("open_kfid", Id(128), nullable=False),
     Column("customer", BigInteger, nullable=False),
     Column("servicer", BigInteger, nullable=False),
-    UniqueConstraint("corp_id", "kind", "open_kfid", "customer", "servicer", name="uq_kf_stream_key"),
+    UniqueConstraint("customer", "servicer", "open_kfid", "kind", "corp_id", name="uq_kf_stream_key"),
 )
 
 kf_identity = Table(

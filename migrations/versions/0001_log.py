@@ -165,7 +165,7 @@ def upgrade() -> None:
         sa.Column("customer", sa.BigInteger(), nullable=False),
         sa.Column("servicer", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("corp_id", "kind", "open_kfid", "customer", "servicer", name="uq_kf_stream_key"),
+        sa.UniqueConstraint("customer", "servicer", "open_kfid", "kind", "corp_id", name="uq_kf_stream_key"),
     )
     create_triggers(
         {
