@@ -45,7 +45,10 @@ class Feed:
         self._subscribed: WeakSet[Subscription] = WeakSet()
 
     def _close_feed(self) -> None:
-        for subscription in list(self._subscribed):
+        subscribed = list(self._subscribed)
+        for subscription in subscribed:
+            subscription.halt()
+        for subscription in subscribed:
             subscription.end()
         self._wakes.close()
 

@@ -97,10 +97,19 @@ class Handling:
             if standing.chain != at.chain:
                 hold(conn, at)
             requeued = letters.requeued(conn, self.lease.name, self.settings.batch) if standing.requeued else []
-            again = [(letter, self._of_letter(conn, letter)) for letter in requeued]
+            found = [(letter, self._of_letter(conn, letter, standing.projected)) for letter in requeued]
             events = self._read(conn, at.position, self.settings.batch, until=standing.projected)
+        again = [(letter, event) for letter, event in found if event is not None]
         for letter, event in again:
-            self._alone(event, letter=letter)
+            if self.stopping.is_set():
+                return True
+            if isinstance(event, CheckpointError):
+                now = self.clock.now()
+                self._bury_again(letter, Failure(event, 0, now, now))
+            else:
+                self._alone(event, letter=letter)
+        if self.stopping.is_set():
+            return True
         if events:
             self._all(events)
         return bool(again or events)
@@ -112,16 +121,30 @@ class Handling:
             with quietly(), self.database.writing() as conn:
                 self.lease = leases.renew(conn, self.lease, now=now, length=self.settings.length)
 
+    def regain(self, lost: LeaseLostError) -> None:
+        """Go on from where the row is, where it was this runner that moved it: by a commit of which it heard nothing.
+
+        Raises ``lost`` where another runner has taken over.
+        """
+        with self.database.reading() as conn:
+            row = leases.find(conn, self.lease.name)
+        if row is None or row.epoch != self.lease.epoch:
+            raise lost
+        self.lease = leases.held(row, length=self.settings.length)
+
     def _read(self, conn: Connection, after: int, limit: int, until: int | None = None) -> list[Event]:
         return read_events(conn, after, limit, steps=self.settings.steps, upcasters=self.upcasters, until=until)
 
-    def _of_letter(self, conn: Connection, letter: Any) -> Event:
-        """Return the event of a dead letter. Raises CheckpointError where the log has another entry there by now."""
+    def _of_letter(self, conn: Connection, letter: Any, projected: int) -> Event | CheckpointError | None:
+        """Return the event of a dead letter; None: its steps are not there yet; an error: the log has another entry."""
         chain = bytes(letter.chain).hex()
         for event in self._read(conn, letter.position - 1, 1):
             if (event.position, event.entry.chain) == (letter.position, chain):
                 return event
-        raise CheckpointError(position=letter.position, found=chain_at(conn, letter.position) or "", expected=chain)
+        found = chain_at(conn, letter.position) or ""
+        if found == chain and self.settings.steps and letter.position > projected:
+            return None
+        return CheckpointError(position=letter.position, found=found, expected=chain)
 
     def _all(self, events: Sequence[Event]) -> None:
         failed: dict[int, Failure] = {}
@@ -217,14 +240,19 @@ class Handling:
 
     def _bury(self, event: Event, failure: Failure, letter: Any) -> None:
         """Put an entry aside, in the transaction that moves the checkpoint past it."""
+        if letter is not None:
+            self._bury_again(letter, failure)
+            return
         with quietly(), self.database.writing() as conn:
             leases.lock(conn, self.lease)
-            if letter is not None:
-                letters.failed_again(conn, letter, failure)
-                return
             letters.bury(conn, self.lease.name, event.entry.checkpoint, failure)
             moved = self._moved(conn, event)
         self.lease = moved
+
+    def _bury_again(self, letter: Any, failure: Failure) -> None:
+        with quietly(), self.database.writing() as conn:
+            leases.lock(conn, self.lease)
+            letters.failed_again(conn, letter, failure)
 
     def _pause(self, attempts: int) -> bool:
         """Wait before the next attempt; tell whether there is to be one."""

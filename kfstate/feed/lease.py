@@ -12,7 +12,21 @@ from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.dialect import query
 from kfstate.store.tables import kf_subscription
 
-__all__ = ["Lease", "Standing", "claim", "create", "find", "free", "lock", "look", "move", "release", "remove", "renew"]
+__all__ = [
+    "Lease",
+    "Standing",
+    "claim",
+    "create",
+    "find",
+    "free",
+    "held",
+    "lock",
+    "look",
+    "move",
+    "release",
+    "remove",
+    "renew",
+]
 
 _held = kf_subscription.c
 
@@ -90,8 +104,16 @@ def claim(conn: Connection, name: str, owner: str, *, clock: Clock, length: int,
     values = {"owner": owner, "epoch": row.epoch + 1, "lease_until": now + length, "error": None}
     if conn.execute(update(kf_subscription).where(guard).values(values)).rowcount != 1:
         return None
-    checkpoint = Checkpoint(row.position, bytes(row.chain).hex())
-    return Lease(name, row.epoch + 1, checkpoint, now + length, now + length // 3)
+    return Lease(name, row.epoch + 1, _checkpoint(row), now + length, now + length // 3)
+
+
+def held(row: Any, *, length: int) -> Lease:
+    """Return the lease of which this is the row."""
+    return Lease(row.name, row.epoch, _checkpoint(row), row.lease_until, row.lease_until - length + length // 3)
+
+
+def _checkpoint(row: Any) -> Checkpoint:
+    return Checkpoint(row.position, bytes(row.chain).hex())
 
 
 def lock(conn: Connection, lease: Lease) -> None:

@@ -35,6 +35,8 @@ __all__ = ["Handler", "Settings", "Subscription"]
 _logger = logging.getLogger("kfstate")
 _FOR_GOOD = (CheckpointError, ClosedError, CorruptLogError)
 """What no waiting mends."""
+_TO_END = 5.0
+"""How many seconds the end of an engine waits for what runs in other threads."""
 _RUNNING: ContextVar["Subscription | None"] = ContextVar("kfstate_running", default=None)
 
 
@@ -63,7 +65,7 @@ class Subscription:
         """What ended it when it ran beside, if anything did."""
         self._handler, self._settings, self._upcasters = handler, settings, upcasters
         self._database, self._clock, self._concurrency, self._wakes = database, clock, concurrency, wakes
-        self._wake, self._stopping = concurrency.signal(), concurrency.signal()
+        self._wake, self._stopping, self._over = (concurrency.signal() for _ in range(3))
         self._active = threading.Lock()
         self._beside: Running | None = None
         self._handling: Handling | None = None
@@ -99,8 +101,7 @@ class Subscription:
 
         Raises what ended it before, where it ran beside and failed.
         """
-        self._stopping.set()
-        self._wake.set()
+        self.halt()
         if self._beside is not None and _RUNNING.get() is not self:
             self._beside.join()
             self._beside = None
@@ -108,15 +109,23 @@ class Subscription:
             if error is not None:
                 raise error
 
+    def halt(self) -> None:
+        """Have it end, as :meth:`stop`, and wait for nothing."""
+        self._stopping.set()
+        self._wake.set()
+
     def end(self) -> None:
-        """Stop it, whatever ended it before."""
+        """Stop it, whatever ended it before; one that runs in another thread gets some seconds to end."""
         with suppress(Exception):  # it was logged when it happened
             self.stop()
+        if self._active.locked() and _RUNNING.get() is not self:
+            self._over.wait(_TO_END)
 
     def _begin(self) -> None:
         if not self._active.acquire(blocking=False):
             message = f"the subscription {self.name!r} is running already"
             raise RuntimeError(message)
+        self._over.clear()
         self._stopping.clear()
         self.error = None
 
@@ -142,6 +151,7 @@ class Subscription:
         finally:
             self._wakes.leave(self._wake)
             _RUNNING.reset(running)
+            self._over.set()
             self._active.release()
 
     def _loop(self, *, until_idle: bool) -> None:
@@ -175,8 +185,12 @@ class Subscription:
             self._handling = self._claim(restart=restart)
             if self._handling is None:
                 return False
-        self._handling.keep()
-        return self._handling.round()
+        try:
+            self._handling.keep()
+            return self._handling.round()
+        except LeaseLostError as error:
+            self._handling.regain(error)
+            return True
 
     def _claim(self, *, restart: bool) -> Handling | None:
         """Become the runner, if nobody is."""
