@@ -11,15 +11,16 @@ from typing import Protocol
 import attrs
 from sqlalchemy import Connection, Table
 
-from kfstate.errors import ConnectionLostError, ProjectionError, StorageFullError, UndoneError
+from kfstate.errors import ConnectionLostError, ProjectionError, StorageFullError, StoreError, UndoneError
 from kfstate.feed.events import Event, read_events
 from kfstate.projections import builds
 from kfstate.projections.building import reached
 from kfstate.projections.builds import Build
 from kfstate.projections.live import Inline, lag_of
+from kfstate.store.dialect import failed, gone
 from kfstate.store.rows import Head
 
-__all__ = ["Own", "Projection", "inline"]
+__all__ = ["Own", "Projection", "distinct", "inline"]
 
 _logger = logging.getLogger("kfstate")
 _READ = 500
@@ -118,9 +119,9 @@ class Own:
             return after
         try:
             return self._project(conn, build, events)
-        except _TRANSACTION_IS_GONE:
-            raise
-        except Exception as error:  # noqa: BLE001 (whatever somebody else's code raises)
+        except Exception as error:
+            if _undone(conn, error) is not None:
+                raise
             _logger.debug("%s: one by one, because of %r", self.name, error, extra={"action": "projection"})
         return self._one_by_one(conn, build, events)
 
@@ -130,9 +131,9 @@ class Own:
         for event in events:
             try:
                 after = self._project(conn, build, [event])
-            except _TRANSACTION_IS_GONE:
-                raise
             except Exception as error:
+                if _undone(conn, error) is not None:
+                    raise
                 if after > build.position:
                     return after
                 reason = f"position {event.position}: {type(error).__name__}: {error}"
@@ -141,9 +142,48 @@ class Own:
 
     def _project(self, conn: Connection, build: Build, events: Sequence[Event]) -> int:
         sound = [event for event in events if not event.entry.problem]
-        with conn.begin_nested():
+        savepoint, projected = conn.begin_nested(), False
+        try:
             self.projection.project(conn, sound, builds.tables_of(self.tables, build.version))
+            projected = True
+            savepoint.commit()
+        except BaseException as error:
+            undone = _undone(conn, error)
+            try:
+                if conn.get_nested_transaction() is savepoint:
+                    savepoint.rollback()
+            except Exception:  # noqa: BLE001 (whatever it says, what went before it is the reason)
+                projected = True
+            if undone is None and projected:  # the savepoint is gone, and so is what was before it
+                undone = UndoneError(reason=f"{self.name}: {type(error).__name__}: {error}")
+            if undone is None or not isinstance(error, Exception):
+                raise
+            raise undone from error
         return events[-1].position
+
+
+def _undone(conn: Connection, error: BaseException) -> StoreError | None:
+    """Return why nothing of the transaction is left, or None where an error did not take it away."""
+    meant = failed(conn, error) if isinstance(error, Exception) else None
+    return gone(conn) or (meant if isinstance(meant, _TRANSACTION_IS_GONE) else None)
+
+
+def distinct(owns: Iterable[Own]) -> None:
+    """Refuse two projections with one name, and a table that is in two, or twice in one.
+
+    Raises :class:`~kfstate.errors.ProjectionError`.
+    """
+    names: set[str] = set()
+    tables: set[str] = set()
+    for own in owns:
+        if own.name in names:
+            raise ProjectionError(own.name, 0, "two projections have this name")
+        names.add(own.name)
+        # By plain name, whatever its schema: so does a projection get its tables. Databases may ignore the case.
+        for name in (table.name.casefold() for table in own.tables):
+            if name in tables:
+                raise ProjectionError(own.name, 0, f"a table belongs to one projection, once: {name}")
+            tables.add(name)
 
 
 def inline(owns: Iterable[Own]) -> Inline | None:

@@ -154,9 +154,13 @@ class Appends:
                 for request in taken:
                     if request.wanted.meanwhile is not None:
                         request.wanted.meanwhile()
+                for request in taken:
+                    request.committing = True
                 done = stored
         except BaseException as error:
             if done is None or not self._is_committed(taken, done, error):
+                for request in taken:
+                    request.committing = False
                 raise
             _hand_out(taken, done, projected)
             if not isinstance(error, Exception):

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 import attrs
 
 from kfstate.concurrency import Concurrency, Signal
-from kfstate.errors import ClosedError, LockTimeoutError
+from kfstate.errors import ClosedError, LockTimeoutError, OutcomeUnknownError
 
 __all__ = ["Gathering", "Request", "Take"]
 
@@ -32,6 +32,8 @@ class Request(Generic[T]):
     """Whether it is in somebody's gather: from then on its outcome is waited for, however long."""
     leads: bool = False
     """Whether the caller is to lead the next gather."""
+    committing: bool = False
+    """Whether it may be stored, though nobody was told so yet: it must not be stored again."""
     answered: bool = False
     outcome: object = None
     """The result, or the exception."""
@@ -88,10 +90,10 @@ class Gathering(Generic[T]):
         """
         request = Request(wanted, size, self._concurrency.signal())
         until = time.monotonic() + self._patience
-        leads = self._enter(request)
         try:
-            if leads:
-                self._begin()
+            self._enter(request)
+            if request.leads:
+                self._begin(request)
             self._wait(request, until)
         except BaseException:
             self._withdraw(request)
@@ -106,23 +108,23 @@ class Gathering(Generic[T]):
             self._closed = True
         self._idle.wait()
 
-    def _enter(self, request: Request[T]) -> bool:
-        """Queue a request; tell whether its caller leads."""
+    def _enter(self, request: Request[T]) -> None:
+        """Queue a request, and let its caller lead where nobody does."""
         with self._lock:
             if self._closed:
                 raise ClosedError
             self._queue.append(request)
-            leads = not self._leading
-            if leads:
+            if not self._leading:
+                request.leads = True  # before all else: whoever is interrupted after it passes the lead on
                 self._leading = True
                 self._idle.clear()
-        return leads
 
-    def _begin(self) -> None:
+    def _begin(self, request: Request[T]) -> None:
         if self._concurrency.leads_inline:
-            self._lead()
+            self._lead(request)
             return
         try:
+            request.leads = False
             # As a task of its own: a caller that is cancelled must not take the others' transaction with it.
             self._concurrency.spawn(self._lead_on, name="kfstate-append")
         except BaseException:
@@ -134,9 +136,7 @@ class Gathering(Generic[T]):
         while not request.answered:
             came = request.done.wait(None if request.taken else max(0.0, until - time.monotonic()))
             if request.leads:
-                request.leads = False
-                request.done.clear()
-                self._lead()
+                self._lead(request)
             elif not came and not request.taken and self._withdraw(request):
                 raise self._too_late()
 
@@ -154,9 +154,11 @@ class Gathering(Generic[T]):
     def _too_late(self) -> LockTimeoutError:
         return LockTimeoutError(waited=round(self._patience, 3), blocker="earlier appends of this engine")
 
-    def _lead(self) -> None:
+    def _lead(self, request: Request[T]) -> None:
         """Store one gather, then let the first of those who wait lead."""
         try:
+            request.leads = False
+            request.done.clear()
             self._gather()
         finally:
             self._hand_over()
@@ -211,7 +213,7 @@ class Gathering(Generic[T]):
                     request.answer(error)
         finally:
             left = [request for request in taken if not request.answered]
-            if left:  # the leader was interrupted before anything was committed
+            if left:  # the leader was interrupted
                 self._put_back(left)
             for request in taken:
                 if request.answered:
@@ -231,7 +233,11 @@ class Gathering(Generic[T]):
         return taken
 
     def _put_back(self, left: list[Request[T]]) -> None:
+        """Queue again what was not stored; what may have been is answered so."""
         with self._lock:
             for request in reversed(left):
+                if request.committing:
+                    request.answer(OutcomeUnknownError(waited=0.0, reason="who committed it was interrupted"))
+                    continue
                 request.taken = False
                 self._queue.appendleft(request)

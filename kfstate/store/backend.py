@@ -4,17 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
+import attrs
 from sqlalchemy import Connection, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from kfstate.errors import StoreError
 
 __all__ = [
     "DEFAULT_LOCK_TIMEOUT",
     "LOCK_TIMEOUT",
     "LOG_TABLES",
     "SERVER_POOL",
+    "STANDING",
     "WRITE",
     "Backend",
+    "Standing",
     "Trouble",
     "columns",
     "execute",
@@ -23,6 +28,8 @@ __all__ = [
 
 WRITE = "kfstate_write"
 """Execution option: True: the transaction will append; False: it sees one snapshot and writes nothing; else neither."""
+STANDING = "kfstate_standing"
+"""Execution option: the :class:`Standing` of a transaction of our own that writes."""
 LOCK_TIMEOUT = "kfstate_lock_timeout"
 """Execution option: how many seconds a transaction waits for another one."""
 DEFAULT_LOCK_TIMEOUT = 10.0
@@ -32,6 +39,16 @@ SERVER_POOL: Mapping[str, Any] = {"pool_size": 10, "max_overflow": 20}
 Trouble = Literal["locked", "undone", "lost", "full"]
 """What an error of a driver means: a lock timed out; the server undid the transaction; the connection is gone; there is
 no room."""
+
+
+@attrs.define(eq=False)
+class Standing:
+    """What has become of a transaction, while the block it belongs to still runs."""
+
+    inside: bool = False
+    """Whether the block runs: nothing in it may commit or roll back."""
+    gone: StoreError | None = None
+    """Why the transaction is not there any more, and nothing may be committed."""
 
 
 class Backend(Protocol):
@@ -68,6 +85,17 @@ class Backend(Protocol):
 
     def trouble(self, error: BaseException) -> Trouble | None:
         """Tell what an error of the driver means."""
+        ...
+
+    def undone(self, conn: Connection, error: BaseException) -> bool:
+        """Tell whether the database ended the transaction with this error, and undid it.
+
+        What is written from then on stands in another transaction, which can be rolled back.
+        """
+        ...
+
+    def standing(self, conn: Connection) -> bool:
+        """Tell whether the transaction can be committed, as far as that is known without asking the server."""
         ...
 
     def holder(self, conn: Connection) -> str | None:

@@ -11,17 +11,19 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kfstate.errors import (
+    ConnectError,
     ConnectionLostError,
     DriverError,
     LockTimeoutError,
     StorageFullError,
     StoreError,
+    TransactionError,
     UndoneError,
 )
 from kfstate.store import mysql, postgresql, sqlite
-from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, WRITE, Backend
+from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, STANDING, WRITE, Backend, Standing
 
-__all__ = ["backend_of", "connect", "failed", "known_url", "open_database"]
+__all__ = ["backend_of", "connect", "failed", "gone", "known_url", "open_database"]
 
 _BACKENDS: dict[str, Backend] = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql, "mariadb": mysql}
 _ALIASES = {"postgres": "postgresql"}
@@ -34,6 +36,7 @@ _DRIVERS = {
 _IDLE = 30.0
 """Seconds: a connection that was idle for longer is asked whether it is still there."""
 _USED = "kfstate_used"
+_NOT_THE_HEAD = "another transaction (not one that holds the head of the log)"
 _LOOK = 0.25
 """Seconds that the pool waits for a connection at a time."""
 
@@ -132,10 +135,27 @@ def _listen(engine: Engine, backend: Backend, lock_timeout: float) -> None:
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", began)
+    event.listen(engine, "commit", _ends)
+    event.listen(engine, "rollback", _ends)
     event.listen(engine, "handle_error", _meant, retval=True)
     if engine.dialect.name != "sqlite":
         event.listen(engine, "checkin", given_back)
         event.listen(engine, "checkout", taken)
+
+
+def _ends(conn: Connection) -> None:
+    """Refuse to end a transaction from inside of the block that it belongs to."""
+    standing: Standing | None = conn.get_execution_options().get(STANDING)
+    if standing is not None and standing.inside:
+        found = "a commit or rollback in a transaction of the engine"
+        standing.gone = standing.gone or TransactionError(found=found, needed="neither: begin_nested() undoes a part")
+        raise standing.gone
+
+
+def gone(conn: Connection) -> StoreError | None:
+    """Return why the engine's own transaction on a connection is not there any more; None where it is."""
+    standing: Standing | None = conn.get_execution_options().get(STANDING)
+    return None if standing is None else standing.gone
 
 
 def _answers(engine: Engine, connection: DBAPIConnection) -> bool:
@@ -155,8 +175,8 @@ def _meant(context: ExceptionContext) -> BaseException | None:
     # None could be made.
     if _BACKENDS[context.dialect.name].trouble(error) == "locked":
         return LockTimeoutError(waited=0.0, blocker="another program, which has the database for itself")
-    unreachable = isinstance(error, context.dialect.loaded_dbapi.OperationalError)
-    return ConnectionLostError(reason=_said(error)) if unreachable else None
+    unopened = isinstance(error, context.dialect.loaded_dbapi.DatabaseError)
+    return ConnectError(reason=_said(error)) if unopened else None
 
 
 def failed(conn: Connection, error: BaseException, *, waited: float | None = None) -> BaseException:
@@ -182,6 +202,18 @@ def failed(conn: Connection, error: BaseException, *, waited: float | None = Non
 
 
 def _ours(conn: Connection, error: BaseException, *, lost: bool, waited: float | None = None) -> StoreError | None:
+    ours = _named(conn, error, lost=lost, waited=waited)
+    standing: Standing | None = conn.get_execution_options().get(STANDING)
+    if standing is not None and standing.inside and standing.gone is None:
+        # Whoever catches the error must not have a transaction committed of which a part is undone.
+        if isinstance(ours, ConnectionLostError):
+            standing.gone = ours
+        elif not conn.invalidated and backend_of(conn).undone(conn, error):
+            standing.gone = ours or UndoneError(reason=_said(error))
+    return ours
+
+
+def _named(conn: Connection, error: BaseException, *, lost: bool, waited: float | None) -> StoreError | None:
     backend = backend_of(conn)
     meaning = backend.trouble(error)
     if lost or meaning == "lost":
@@ -207,7 +239,7 @@ def _blocker(conn: Connection, backend: Backend) -> str:
     pool = conn.engine.pool.recreate()
     try:
         with Engine(pool, conn.engine.dialect, conn.engine.url).connect() as other:
-            return backend.holder(other) or "another transaction, which has ended"
+            return backend.holder(other) or _NOT_THE_HEAD
     except Exception as error:  # noqa: BLE001 (the lock has timed out, whatever else fails)
         return f"another transaction ({_said(error)})"
     finally:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from kfstate.errors import LockTimeoutError, TransactionError
+from kfstate.errors import LockTimeoutError, PayloadTooLargeError, TransactionError
 from kfstate.store import mysql_triggers
 from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, SERVER_POOL, Trouble, columns, execute
 
@@ -30,8 +30,10 @@ __all__ = [
     "prepared",
     "set_up",
     "stale",
+    "standing",
     "start",
     "trouble",
+    "undone",
     "upsert",
 ]
 
@@ -43,6 +45,10 @@ _LOCK = "SELECT log_id FROM kf_log_head FOR UPDATE"
 _LOCKED = frozenset({1205, 3024, 3572})
 _UNDONE = frozenset({1213})
 _FULL = frozenset({1021, 1114})
+_ALWAYS = 250_000
+"""Characters of a row for which nobody asks the server whether it takes them: escaped, they are below 1 MB."""
+_AROUND = 4096
+"""Bytes of a statement around the texts of a row, at most."""
 _LOST = frozenset({1053, 1927, 2006, 2013, 2014, 2055, 3169, 4031})
 # Whoever has rows locked and waits for nobody, in this database; the one that began first.
 _HOLDER = (
@@ -116,6 +122,16 @@ def trouble(error: BaseException) -> Trouble | None:
     return "lost" if code in _LOST else None
 
 
+def undone(conn: Connection, error: BaseException) -> bool:  # noqa: ARG001 (as other databases)
+    """Tell whether the server undid the transaction; the next statement begins another one, without a word."""
+    return trouble(error) == "undone"
+
+
+def standing(conn: Connection) -> bool:  # noqa: ARG001 (as other databases)
+    """Return True: only its errors tell."""
+    return True
+
+
 def holder(conn: Connection) -> str | None:
     """Return who holds the head of the log, as far as the user may see it."""
     try:
@@ -138,10 +154,29 @@ def upsert(conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, 
 
 
 def _many(conn: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    # Both drivers make it statements of many rows, of at most a megabyte each.
+    # Both drivers make it statements of many rows, of at most a megabyte each; a row alone may be longer.
+    longest = max(map(_length, rows))
+    if longest > _ALWAYS:
+        _refuse_above_limit(conn, rows)
     cursor = conn.connection.cursor()
     cursor.executemany(sql, rows)
     cursor.close()
+
+
+def _length(row: tuple[Any, ...]) -> int:
+    return sum(len(value) for value in row if isinstance(value, bytes | str))
+
+
+def _refuse_above_limit(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Refuse a row that the server would answer by closing the connection, which tells nobody what was wrong."""
+    limit = int(conn.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+    escape = conn.connection.driver_connection.escape  # type: ignore[union-attr]  # PyMySQL's, or asyncmy's
+    for row in rows:
+        if _length(row) <= _ALWAYS:
+            continue
+        size = sum(len(escape(value).encode()) for value in row if isinstance(value, bytes | str))
+        if size + _AROUND > limit:
+            raise PayloadTooLargeError(size=size, limit=limit)
 
 
 @lru_cache(maxsize=256)

@@ -27,8 +27,10 @@ __all__ = [
     "prepared",
     "set_up",
     "stale",
+    "standing",
     "start",
     "trouble",
+    "undone",
     "upsert",
 ]
 
@@ -122,6 +124,17 @@ def trouble(error: BaseException) -> Trouble | None:
     if state in _FULL:
         return "full"
     return "lost" if state in _LOST else None
+
+
+def undone(conn: Connection, error: BaseException) -> bool:  # noqa: ARG001 (as other databases)
+    """Return False: a transaction that failed takes nothing more, unless it goes back to a savepoint."""
+    return False
+
+
+def standing(conn: Connection) -> bool:
+    """Tell whether the transaction has not failed: the server would answer COMMIT by rolling it back."""
+    connection: Any = conn.connection.driver_connection
+    return bool(connection.info.transaction_status.name != "INERROR")
 
 
 def holder(conn: Connection) -> str | None:

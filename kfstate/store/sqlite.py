@@ -30,8 +30,10 @@ __all__ = [
     "prepared",
     "set_up",
     "stale",
+    "standing",
     "start",
     "trouble",
+    "undone",
     "upsert",
 ]
 
@@ -92,7 +94,7 @@ def stale(connection: Any) -> bool:  # noqa: ARG001 (as other databases)
 
 def lock(conn: Connection) -> None:
     """Lock the head of the log in a transaction of our own: BEGIN IMMEDIATE did already."""
-    if not conn.connection.driver_connection.in_transaction:  # type: ignore[union-attr]  # sqlite3's, or aiosqlite's
+    if not standing(conn):
         raise TransactionError(found="AUTOCOMMIT", needed="a transaction")
 
 
@@ -124,6 +126,20 @@ def trouble(error: BaseException) -> Trouble | None:
     if code & 0xFF in {_BUSY, _LOCKED}:
         return "locked"
     return "full" if code & 0xFF == _FULL else None
+
+
+def undone(conn: Connection, error: BaseException) -> bool:  # noqa: ARG001 (as other databases)
+    """Tell whether the transaction is over: a full disk, and some other errors, roll all of it back."""
+    if standing(conn):
+        return False
+    # Else each statement that follows would be a transaction of its own, and stay.
+    execute(conn.connection.dbapi_connection, "BEGIN")  # type: ignore[arg-type]  # it is there
+    return True
+
+
+def standing(conn: Connection) -> bool:
+    """Tell whether a transaction is open."""
+    return bool(conn.connection.driver_connection.in_transaction)  # type: ignore[union-attr]  # sqlite3's, or aiosqlite's
 
 
 def holder(conn: Connection) -> str | None:  # noqa: ARG001 (as other databases)
