@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from kfstate import intake
-from kfstate.aio.greenlets import AsyncTasks, inside, through
+from kfstate.aio.greenlets import AsyncTasks, inside
 from kfstate.aio.inner import InnerEngine, ask_for_greenlets
 from kfstate.aio.projections import AsyncProjections
 from kfstate.aio.questions import AsyncQuestions
@@ -34,6 +34,7 @@ from kfstate.store import verify
 from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.cursor import Cursor
 from kfstate.store.envelope import OwnEntry
+from kfstate.store.greenlets import through
 from kfstate.store.rows import Expected
 from kfstate.store.upcasting import Upcaster
 

@@ -1,32 +1,20 @@
-"""The bridge: synchronous code in a greenlet, where whatever it waits for is awaited by the event loop.
+"""The bridge: Engine's code as tasks of an event loop; where it waits for the database, the loop goes on.
 
-SQLAlchemy's asyncio dialects await from inside a greenlet. The documented way in, ``AsyncConnection.run_sync``, starts
-with a connection that is open; an engine opens, waits and commits by itself. So the two functions that ``run_sync`` is
-made of are taken from :mod:`sqlalchemy.util.concurrency`, here and nowhere else.
+SQLAlchemy's asyncio dialects await from inside a greenlet. Its documented way in, ``AsyncConnection.run_sync``, starts
+with a connection that is open; an engine opens, waits and commits by itself. See :mod:`kfstate.store.greenlets`.
 """
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
-from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
-from sqlalchemy.util import concurrency as _sqlalchemy
+from kfstate.store.greenlets import awaited, ended, in_greenlet
 
-__all__ = ["AsyncTasks", "awaited", "inside", "through"]
+__all__ = ["AsyncTasks", "inside"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-# SQLAlchemy 2.1 renamed it.
-_await: Callable[[Awaitable[Any]], Any] = getattr(_sqlalchemy, "await_", None) or _sqlalchemy.await_only
-
-
-def awaited(awaitable: Awaitable[T]) -> T:
-    """Wait for something of the event loop, in code that :func:`inside` runs."""
-    result: T = _await(awaitable)
-    return result
 
 
 async def inside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -37,13 +25,12 @@ async def inside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
     What it sets of the context, its caller has.
     """
     context = contextvars.copy_context()
-    work = _sqlalchemy.greenlet_spawn(partial(function, *args, **kwargs))
-    task = asyncio.get_running_loop().create_task(work, context=context)
+    task = asyncio.get_running_loop().create_task(in_greenlet(function, *args, **kwargs), context=context)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.cancel()
-        await _ended(task)
+        await ended(task)
         raise
     finally:
         _take_over(context)
@@ -53,25 +40,6 @@ def _take_over(context: contextvars.Context) -> None:
     for variable, value in context.items():
         if variable.get(context) is not value:
             variable.set(value)
-
-
-async def through(work: Coroutine[Any, Any, None]) -> None:
-    """Await something that must come to its end, even where the caller is cancelled meanwhile."""
-    task = asyncio.get_running_loop().create_task(work)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        await _ended(task)
-        raise
-    task.result()
-
-
-async def _ended(task: "asyncio.Task[Any]") -> None:
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()  # seen: the caller hears of the cancellation
 
 
 class AsyncTasks:
@@ -88,8 +56,8 @@ class AsyncTasks:
 
     def spawn(self, run: Callable[[], None], *, name: str) -> "_Beside":
         """Run a function as a task of its own; as a new thread, it knows nothing of the caller's context."""
-        coroutine = _sqlalchemy.greenlet_spawn(run)
-        task = asyncio.get_running_loop().create_task(coroutine, name=name, context=contextvars.Context())
+        context = contextvars.Context()
+        task = asyncio.get_running_loop().create_task(in_greenlet(run), name=name, context=context)
         self._running.add(task)  # the loop itself holds its tasks weakly
         task.add_done_callback(self._running.discard)
         return _Beside(task)
@@ -98,7 +66,7 @@ class AsyncTasks:
         """Cancel whatever still runs, and wait until it has ended."""
         for task in tuple(self._running):
             task.cancel()
-            await _ended(task)
+            await ended(task)
 
 
 class _Flag:

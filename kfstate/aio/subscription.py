@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from kfstate.aio.greenlets import awaited, inside
+from kfstate.aio.greenlets import inside
 from kfstate.feed import Event, Handler, Subscription
 from kfstate.queries.entries import EntryView
 from kfstate.queries.views import StepView
+from kfstate.store.greenlets import awaited
 
 if TYPE_CHECKING:  # needs an extra
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -16,6 +16,7 @@ from kfstate.errors import LockTimeoutError, TransactionError, UndoneError
 from kfstate.store.backend import STANDING, WRITE, Standing
 from kfstate.store.columns import BigKey, Body, Digest, Id, Key, Salt, Text, as_text
 from kfstate.store.connecting import backend_of, connect, failed, gone, open_database
+from kfstate.store.greenlets import give_back
 
 __all__ = [
     "NAMES",
@@ -64,7 +65,7 @@ def begin(engine: Engine, *, write: bool, **options: object) -> Iterator[Connect
     """
     started = time.monotonic()
     standing = Standing()
-    with connect(engine) as connection:
+    with _connected(engine) as connection:
         given: dict[str, Any] = {WRITE: write, STANDING: standing if write else None, **options}
         connection.execution_options(**given, **({} if write else backend_of(connection).SNAPSHOT))
         try:
@@ -80,6 +81,15 @@ def begin(engine: Engine, *, write: bool, **options: object) -> Iterator[Connect
                 standing.inside = False
             if write:
                 _ask_standing(connection, transaction, standing)
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    connection = connect(engine)
+    try:
+        yield connection
+    finally:
+        give_back(connection)
 
 
 def _ask_standing(conn: Connection, transaction: RootTransaction, standing: Standing) -> None:

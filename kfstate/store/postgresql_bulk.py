@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Integer, LargeBinary, Table
 from sqlalchemy.types import TypeDecorator
-from sqlalchemy.util import await_only
 
 from kfstate.store.backend import columns
+from kfstate.store.greenlets import awaited
 
 __all__ = ["in_one_go", "insert", "upsert"]
 
@@ -55,13 +55,13 @@ def in_one_go(conn: Connection) -> Iterator[None]:
         with pipeline:
             yield
         return
-    await_only(pipeline.__aenter__())
+    awaited(pipeline.__aenter__())
     try:
         yield
     except BaseException:
-        await_only(pipeline.__aexit__(*sys.exc_info()))
+        awaited(pipeline.__aexit__(*sys.exc_info()))
         raise
-    await_only(pipeline.__aexit__(None, None, None))
+    awaited(pipeline.__aexit__(None, None, None))
 
 
 def _is_ours(conn: Connection) -> bool:
@@ -91,7 +91,7 @@ def _plain(conn: Connection, table: Table, name: str, conflict: str, rows: Seque
 def _copy(conn: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
     driver: Any = conn.connection.driver_connection
     if conn.dialect.is_async:
-        await_only(_copy_async(driver, sql, rows))
+        awaited(_copy_async(driver, sql, rows))
         return
     with driver.cursor() as cursor, cursor.copy(sql) as copy:
         for row in rows:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from kfstate.errors import ClosedError, ConnectionLostError
 from kfstate.store.connecting import backend_of, connect
 from kfstate.store.dialect import query
+from kfstate.store.greenlets import give_back
 
 __all__ = ["Reader"]
 
@@ -48,23 +49,23 @@ class Reader:
         try:
             return connection.execution_options(**backend_of(connection).ALONE)
         except BaseException:
-            connection.close()
+            give_back(connection)
             raise
 
     def _ask(self, connection: Connection, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
             found = query(connection, sql, values)
         except BaseException:
-            connection.close()
+            give_back(connection)
             raise
         if len(self._idle) < self._keep:
             self._idle.append(connection)
         else:
-            connection.close()
+            give_back(connection)
         return found
 
     def close(self) -> None:
         """Give the connections back."""
         self._closed = True
         while self._idle:
-            self._idle.pop().close()
+            give_back(self._idle.pop())

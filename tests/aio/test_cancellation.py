@@ -240,6 +240,22 @@ def test_loop_that_ends_leaves_a_whole_log(url: str, clock: FrozenClock) -> None
     assert 1 == whole(url, clock) % 3
 
 
+def test_cancelled_while_giving_back(url: str, clock: FrozenClock, waits: Waits) -> None:
+    """A question that is cancelled while its connection goes back loses neither the connection nor its place."""
+
+    async def told() -> None:
+        async with AsyncEngine(url, clock=clock) as engine:
+            await engine.ingest(story("wm"))
+            database = engine._opened()._database
+            database.read._keep = 0
+            chosen = 1
+            while await waits.cancel(chosen, engine.state(KF, "wm")):
+                await settled(engine)
+                chosen += 1
+
+    asyncio.run(told())
+
+
 @pytest.mark.databases("pg18")
 def test_cancelled_while_connecting(url: str, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for a connection, while those who were about to make one are cancelled, makes one."""

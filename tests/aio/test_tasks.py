@@ -4,7 +4,8 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 
-from kfstate.aio.greenlets import AsyncTasks, awaited, inside
+from kfstate.aio.greenlets import AsyncTasks, inside
+from kfstate.store.greenlets import awaited
 
 __all__: list[str] = []
 
