@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kfstate.clock import Clock
 from kfstate.concurrency import Concurrency
-from kfstate.errors import UnknownSubscriptionError
+from kfstate.errors import ArgumentError, UnknownDeadLetterError, UnknownSubscriptionError
 from kfstate.feed import lease as leases
 from kfstate.feed import letters, status
 from kfstate.feed.handling import Handler, Settings
@@ -94,15 +94,16 @@ class Feed:
         exactly once; another one is called at least once. ``poll``, ``backoff`` and ``lease`` are in seconds. An entry
         that fails ``attempts`` times becomes a dead letter, or stops the subscription (``on_error``). Without ``steps``
         events have none, and come even where the projections are behind. Raises
-        :class:`~kfstate.errors.CheckpointError` where the log has no such ``start``.
+        :class:`~kfstate.errors.CheckpointError` where the log has no such ``start``, and
+        :class:`~kfstate.errors.ArgumentError` where ``name`` can be none.
         """
         settings = Settings(
             transactional=transactional, poll=poll, attempts=attempts, batch=batch, backoff=backoff, lease=lease,
             on_error=on_error, steps=steps,
         )  # fmt: skip
-        if not 1 <= len(name.encode()) <= _NAME_BYTES:
-            message = f"the name of a subscription has 1 to {_NAME_BYTES} bytes: {name!r}"
-            raise ValueError(message)
+        if not _is_name(name):
+            allowed = f"1 to {_NAME_BYTES} bytes of text without NUL"
+            raise ArgumentError(name="name", value=ascii(name)[:200], allowed=allowed)
         self._create(name, start)
         made = Subscription(
             name, handler, database=self._database, clock=self._clock, concurrency=self._concurrency,
@@ -121,6 +122,8 @@ class Feed:
 
         Raises :class:`~kfstate.errors.UnknownSubscriptionError`.
         """
+        if not _is_name(name):
+            raise UnknownSubscriptionError(name=name)
         with self._database.writing() as conn:
             if not leases.remove(conn, name):
                 raise UnknownSubscriptionError(name=name)
@@ -133,7 +136,7 @@ class Feed:
 
         ``after`` is such a pair to go on from.
         """
-        more = True
+        more = name is None or _is_name(name)
         while more and (limit is None or limit > 0):
             size = _PAGE if limit is None else min(limit, _PAGE)
             with self._database.reading() as conn:
@@ -147,6 +150,8 @@ class Feed:
 
         Raises :class:`~kfstate.errors.UnknownDeadLetterError`.
         """
+        if not _is_name(letter.rpartition(":")[0]):
+            raise UnknownDeadLetterError(id=letter)
         with self._database.writing() as conn:
             letters.requeue(conn, letter)
 
@@ -164,6 +169,13 @@ class Feed:
             with self._database.reading() as conn:
                 if find(conn) is None:
                     raise
+
+
+def _is_name(name: str) -> bool:
+    """Tell whether a subscription can be called so on every database: no NUL, and no half of a surrogate pair."""
+    return 1 <= len(name.encode(errors="replace")) <= _NAME_BYTES and not any(
+        char == "\0" or "\ud800" <= char <= "\udfff" for char in name
+    )
 
 
 def _checkpoint(conn: Connection, start: Start) -> Checkpoint:

@@ -12,7 +12,7 @@ from kfstate.intake.report import Report
 from kfstate.intake.sources import WAITING, Document
 from kfstate.store.cursor import Pull
 from kfstate.store.envelope import draft_own, from_json
-from kfstate.store.facts import draft_elements
+from kfstate.store.facts import IDS, draft_elements, is_id
 from kfstate.store.rows import Draft
 from kfstate.version import __version__
 from kfstate.wire import split_page
@@ -22,6 +22,8 @@ __all__ = ["Batch", "CursorMove", "Drafter", "joined"]
 
 SOFTWARE = f"kfstate/{__version__}"
 _BATCH = 1000
+_CURSOR = 256
+"""The longest cursor that is kept, in bytes."""
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
 _ELEMENT = frozenset({"msgtype", "msgid", "send_time", "origin", "event"})
@@ -34,6 +36,7 @@ class CursorMove:
     """How the cursor of the pulled account moves with a page: from ``expected`` to the page's ``next_cursor``.
 
     ``epoch`` is that of the caller's claim; ``synced_until`` (microseconds) when a pull that is now complete began.
+    A page whose ``next_cursor`` cannot be kept leaves the cursor where it is.
     """
 
     expected: str
@@ -141,13 +144,25 @@ class Drafter:
 
     def _page(self, document: Document) -> tuple[list[Draft], Pull]:
         page = split_page(document.data)
+        after = page.next_cursor
+        if page.unread_cursor or not _is_cursor(after):
+            # The entries are worth more than the cursor: they come in, and the next pull begins where this one did.
+            path = joined(document.path, "$.next_cursor")
+            reason = f"next_cursor is no cursor (at most {_CURSOR} printable ASCII characters), and is not kept"
+            self.report.note(document.source, path, f"{reason}: {after[:200]!a}")
+            after = ""
+        account = self.account
+        if account and not is_id(account):
+            reason = f"the account is no id ({IDS}), and is not kept: {ascii(account)[:200]}"
+            self.report.note(document.source, document.path, reason)
+            account = ""
         pull = Pull(
-            open_kfid=self.account,
+            open_kfid=account,
             pulled_at=self.clock.now(),
             elements=len(page.elements),
             corp_id=self.corp_id,
             cursor_before=self.cursor.expected if self.cursor else "",
-            cursor_after=page.next_cursor,
+            cursor_after=after,
             has_more=page.has_more,
             software=SOFTWARE,
         )
@@ -155,6 +170,10 @@ class Drafter:
 
     def _elements(self, elements: Sequence[bytes]) -> list[Draft]:
         return draft_elements(elements, account=self.account, corp_id=self.corp_id)
+
+
+def _is_cursor(text: str) -> bool:
+    return len(text) <= _CURSOR and text.isascii() and (text.isprintable() or not text)
 
 
 def _names(data: bytes) -> set[str] | None:

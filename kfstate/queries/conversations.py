@@ -13,6 +13,7 @@ from kfstate.projections.builds import LIVE_VERSION
 from kfstate.queries.views import ConversationView, LoadView, QueueView, SendWindow, at_second, at_time
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import Read, query
+from kfstate.store.facts import sought
 
 __all__ = ["PAGE", "After", "Filter", "among", "conversation", "conversations", "counts", "folded", "load", "queue"]
 
@@ -110,9 +111,10 @@ class Filter:
         elif self.state is not None:
             hold(f"c.service_state = ? AND ({running})", int(self.state), *expired)
         if self.account is not None:
-            hold("c.open_kfid = ?", self.account)
+            hold("c.open_kfid = ?", sought(self.account))
         if self.servicer is not None:
-            hold(f"c.service_state = {_MANUAL} AND sv.folded = ? AND ({running})", self.servicer.casefold(), *expired)
+            servicer = sought(self.servicer).casefold()
+            hold(f"c.service_state = {_MANUAL} AND sv.folded = ? AND ({running})", servicer, *expired)
         if self.doubt is not None:
             sign = "<>" if self.doubt == "any" else "="
             doubted = "none" if self.doubt == "any" else self.doubt
@@ -161,13 +163,13 @@ def conversation(
     read: Read, open_kfid: str, external_userid: str, *, corp_id: str, now: int | None
 ) -> ConversationView | None:
     """Return one conversation as of ``now`` (seconds), or as of its last entry; None where the log has none."""
-    rows = read(_ONE, (open_kfid, corp_id, external_userid))
+    rows = read(_ONE, (sought(open_kfid), corp_id, sought(external_userid)))
     return _view(rows[0], now) if rows else None
 
 
 def folded(conn: Connection, open_kfid: str, external_userid: str, *, corp_id: str) -> SessionState | None:
     """Return the folded state of a conversation, with the servicer's id in lower case; None where the log has none."""
-    rows = query(conn, _ONE, (open_kfid, corp_id, external_userid))
+    rows = query(conn, _ONE, (sought(open_kfid), corp_id, sought(external_userid)))
     if not rows:
         return None
     servicer = rows[0][2]
@@ -232,7 +234,7 @@ def queue(conn: Connection, *, account: str | None, corp_id: str, now: int) -> l
 
 def load(conn: Connection, *, account: str | None, corp_id: str, now: int) -> list[LoadView]:
     """Return every servicer that an account has shown, with the sessions that run now."""
-    where, values = ("", ()) if account is None else ("AND v.open_kfid = ? ", (account,))
+    where, values = ("", ()) if account is None else ("AND v.open_kfid = ? ", (sought(account),))
     rows = query(
         conn,
         "SELECT v.open_kfid, n.value, v.receiving, v.stop_type, (SELECT COUNT(*) FROM kf_conversation c "

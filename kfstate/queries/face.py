@@ -5,6 +5,7 @@ from functools import partial
 from typing import TypeVar
 
 from kfstate.clock import SECOND, Clock
+from kfstate.errors import ArgumentError
 from kfstate.queries import conversations as conversation_queries
 from kfstate.queries import sessions as session_queries
 from kfstate.queries import side as side_queries
@@ -13,6 +14,7 @@ from kfstate.queries.side import AnomalyView, CodeView, FateView
 from kfstate.queries.views import ConversationView, LoadView, QueueView, SessionView
 from kfstate.service_state import KfServiceState
 from kfstate.store.database import Database
+from kfstate.store.facts import IDS, sought
 
 __all__ = ["Questions"]
 
@@ -144,6 +146,9 @@ class Questions:
 
     def _pages(self, page: Callable[..., tuple[list[T], object]], after: object, limit: int | None) -> Iterator[T]:
         """Yield what pages hold, each read in a transaction of its own, so that none stays open between them."""
+        for part in after if isinstance(after, tuple) else ():
+            if isinstance(part, str) and part != sought(part):
+                raise ArgumentError(name="after", value=ascii(after)[:200], allowed=f"ids of {IDS}")
         more = True
         while more and (limit is None or limit > 0):
             with self._database.reading() as conn:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from kfstate.queries.conversations import PAGE
 from kfstate.queries.views import SegmentView, SessionView, at_second
 from kfstate.store.dialect import query, query_in
+from kfstate.store.facts import sought
 
 __all__ = ["After", "sessions"]
 
@@ -50,7 +51,7 @@ def sessions(
     for column, value in (("c.open_kfid", open_kfid), ("n.folded", external_userid)):
         if value is not None:
             sql += f" AND {column} = ?"
-            values.append(value)
+            values.append(sought(value))
     if running is not None:
         condition = "s.ended IS NULL AND (c.expires_at IS NULL OR c.expires_at > ?)"
         sql += f" AND {condition}" if running else f" AND NOT ({condition})"

@@ -10,6 +10,7 @@ from kfstate.queries.conversations import PAGE, among
 from kfstate.queries.views import at_second
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import query
+from kfstate.store.facts import sought
 
 __all__ = ["ANOMALIES", "FATES", "AnomalyView", "CodeView", "FateView", "anomalies", "codes", "fates"]
 
@@ -161,7 +162,7 @@ def _where(corp_id: str, open_kfid: str | None, external_userid: str | None) -> 
     for column, value in (("s.open_kfid", open_kfid), ("n.folded", external_userid)):
         if value is not None:
             condition += f" AND {column} = ?"
-            values.append(value)
+            values.append(sought(value))
     return condition, values
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import attrs
 from sqlalchemy import Connection
 
-from kfstate.errors import CursorConflictError
+from kfstate.errors import ArgumentError, CursorConflictError
 from kfstate.store.dialect import as_text, bulk_insert, bulk_upsert, query
+from kfstate.store.facts import IDS, is_id, sought
 from kfstate.store.head import lock_head
 from kfstate.store.tables import kf_cursor, kf_pull
 
@@ -74,7 +75,7 @@ class Move:
 def read_cursor(conn: Connection, open_kfid: str, *, corp_id: str = "") -> Cursor | None:
     """Return the cursor of an account, or None where it was never claimed."""
     sql = "SELECT next_cursor, epoch, synced_until FROM kf_cursor WHERE corp_id = ? AND open_kfid = ?"
-    found = query(conn, sql, (corp_id, open_kfid))
+    found = query(conn, sql, (corp_id, sought(open_kfid)))
     if not found:
         return None
     cursor, epoch, synced_until = found[0]
@@ -82,7 +83,12 @@ def read_cursor(conn: Connection, open_kfid: str, *, corp_id: str = "") -> Curso
 
 
 def claim(conn: Connection, open_kfid: str, *, corp_id: str = "") -> Cursor:
-    """Make the caller the puller of an account: whoever claimed it before can no longer advance its cursor."""
+    """Make the caller the puller of an account: whoever claimed it before can no longer advance its cursor.
+
+    Raises :class:`~kfstate.errors.ArgumentError` where ``open_kfid`` can be no id.
+    """
+    if not is_id(open_kfid):
+        raise ArgumentError(name="open_kfid", value=ascii(open_kfid)[:200], allowed=IDS)
     lock_head(conn)
     found = read_cursor(conn, open_kfid, corp_id=corp_id)
     if found is None:

@@ -18,7 +18,7 @@ from kfstate.machine.kinds import EVENT_KINDS
 from kfstate.store.rows import Draft, StreamKey
 from kfstate.wire.scan import MAX_DEPTH, nested
 
-__all__ = ["FACT_BITS", "KEY_BYTES", "draft_elements", "identity_key", "is_id", "tie_of"]
+__all__ = ["FACT_BITS", "IDS", "KEY_BYTES", "draft_elements", "identity_key", "is_id", "sought", "tie_of"]
 
 _sha256 = hashlib.sha256
 _new = tuple.__new__
@@ -29,12 +29,23 @@ KEY_BYTES = 16
 FACT_BITS = 15
 _FACTS = (1 << FACT_BITS) - 1
 _MAX_SECOND = 1 << 43
+IDS = "1 to 128 printable ASCII characters"
+"""What an id is made of, in words."""
+_NOBODY = "\x7f"
 _DAY = 86_400
 
 
 def is_id(value: object) -> bool:
     """Tell whether a value can be an id: 1 to 128 printable ASCII characters."""
     return isinstance(value, str) and 0 < len(value) <= 128 and value.isascii() and value.isprintable()
+
+
+def sought(value: str) -> str:
+    """Return an id as statements may look for it: what can be none becomes one that the log never has.
+
+    Drivers would fail on some of the former: a NUL, half a surrogate pair.
+    """
+    return value if value == "" or is_id(value) else _NOBODY
 
 
 def tie_of(open_kfid: str, msgid: str) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from kfstate.errors import CorruptLogError
 from kfstate.machine.entry import Entry
 from kfstate.store.dialect import as_text, query, query_in
+from kfstate.store.facts import is_id, sought
 from kfstate.store.names import CUSTOMER, SERVICER, fold_name
 from kfstate.store.rows import ENTRY_COLUMNS, EntryRow, Stream, StreamKey
 
@@ -126,7 +127,9 @@ def payloads(conn: Connection, positions: Iterable[int]) -> dict[int, bytes | No
 
 
 def find_name(conn: Connection, corp_id: str, kind: str, value: str) -> int | None:
-    """Return the ``kf_name`` id of a customer or servicer that the log knows."""
+    """Return the ``kf_name`` id of a customer or servicer that the log knows; what can be no id is unknown."""
+    if not is_id(value):
+        return None
     sql = "SELECT id FROM kf_name WHERE corp_id = ? AND kind = ? AND folded = ?"
     found = query(conn, sql, (corp_id, kind, fold_name(kind, value)))
     return found[0][0] if found else None
@@ -143,7 +146,7 @@ def find_stream(conn: Connection, key: StreamKey) -> Stream | None:
     if customer is None or servicer is None:
         return None
     sql = "SELECT id FROM kf_stream WHERE corp_id = ? AND kind = ? AND open_kfid = ? AND customer = ? AND servicer = ?"
-    found = query(conn, sql, (key.corp_id, key.kind, key.open_kfid, customer, servicer))
+    found = query(conn, sql, (key.corp_id, key.kind, sought(key.open_kfid), customer, servicer))
     return Stream(found[0][0], key.corp_id, key.kind, key.open_kfid, customer, servicer) if found else None
 
 

@@ -22,12 +22,13 @@ class RawPage:
     """Page of ``sync_msg`` whose entries are not read yet.
 
     ``elements`` are the exact bytes of each element of ``msg_list``, in its order; ``next_cursor`` is '' where none
-    came. ``errcode`` is always 0: a page that has another is an error.
+    came, or none that can be read (``unread_cursor`` then). ``errcode`` is always 0: a page with another is an error.
     """
 
     errcode: int = 0
     errmsg: str = ""
     next_cursor: str = ""
+    unread_cursor: bool = False
     has_more: bool = False
     elements: tuple[bytes, ...] = ()
 
@@ -51,6 +52,7 @@ def split_page(data: Json) -> RawPage:
     return RawPage(
         errmsg=head.errmsg or "",
         next_cursor=head.next_cursor or "",
+        unread_cursor=head.next_cursor is None and members.get("next_cursor", b"null") != b"null",
         has_more=head.has_more or False,
         elements=_elements(members.get("msg_list", b"null")),
     )

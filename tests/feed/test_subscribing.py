@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from kfstate import (
+    ArgumentError,
     CheckpointError,
     Event,
     PoisonEntryError,
@@ -57,7 +58,7 @@ def test_start(engine: Engine) -> None:
     with pytest.raises(CheckpointError):
         engine.subscribe("beyond", print, start=9)
     for name in ("", "x" * 65):
-        with pytest.raises(ValueError, match="1 to 64 bytes"):
+        with pytest.raises(ArgumentError, match="1 to 64 bytes"):
             engine.subscribe(name, print)
 
 
