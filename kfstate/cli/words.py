@@ -112,6 +112,7 @@ _CHINESE = {
     "cancelled": "已取消",
     "dead": "无法处理",
     "dead letters": "死信",
+    "dropping": "删除中",
     "error": "错误",
     "failed": "失败",
     "first at": "首次",

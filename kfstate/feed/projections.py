@@ -5,11 +5,11 @@ import logging
 from collections.abc import Iterable, Sequence
 
 import attrs
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 
 from kfstate.concurrency import Signal
 from kfstate.errors import ProjectionError, UnknownConversationError
-from kfstate.feed.own import Own, Projection, inline
+from kfstate.feed.own import Own, Projection, distinct, inline
 from kfstate.projections import building, builds, running, switching
 from kfstate.projections.building import Family, Site
 from kfstate.projections.builds import NAME, Build
@@ -27,6 +27,7 @@ from kfstate.store.rows import StreamKey
 __all__ = ["Projections"]
 
 _logger = logging.getLogger("kfstate")
+_ASIDE = frozenset({"kept", "failed", "cancelled", "dropping"})
 _APART = {"action": "projections_apart"}
 
 
@@ -40,6 +41,7 @@ class Projections:
         """
         self._site = site
         self._own = [Own(projection) for projection in own]
+        distinct(self._own)
         families: list[Family] = [Shipped(), *self._own]
         self._families = {family.name: family for family in families}
         self._corp_id = corp_id
@@ -173,7 +175,7 @@ class Projections:
             self.drop(name, made.version)
             return Rebuilt(name, live.version, difference.new_position, switched=False, difference=difference)
         with self._site.database.reading() as conn:
-            aside = [one.version for one in builds.builds(conn, name) if one.status in {"kept", "failed", "cancelled"}]
+            aside = [one.version for one in builds.builds(conn, name) if one.status in _ASIDE]
         (now,) = self.switch([name])
         for version in aside:
             self.drop(name, version)
@@ -228,5 +230,4 @@ class Projections:
 
 
 def _whole(conn: Connection, family: Family, version: int) -> bool:
-    names = set(inspect(conn).get_table_names())
-    return {table.name for table in builds.tables_of(family.tables, version).values()} <= names
+    return all(builds.has_table(conn, table) for table in builds.tables_of(family.tables, version).values())

@@ -1,7 +1,8 @@
 """Building: a projection is folded again into tables of its own, beside the live one, while writes go on.
 
 In transactions of a few thousand entries, each with the position that it reached: an interrupted build goes on where it
-stood. A builder locks the row of its build and never the head of the log, but to choose a number.
+stood. A builder locks the row of its build and never the head of the log, but to choose a number; whoever waits for the
+row of a build that goes on has not locked the head.
 """
 
 from collections.abc import Callable, Iterable
@@ -101,22 +102,9 @@ def build(
 
 
 def _begin(site: Site, family: Family) -> Build:
-    with site.database.writing() as conn:
-        head = lock_head(conn)
-        _whole(conn, family, head.position)
-        found = builds.builds(conn, family.name)
-        now = builds.live(conn, family.name, tables=family.tables)
-        if now.status == "unknown":
-            builds.store(conn, attrs.evolve(now, status="failed", error="its row in kf_projection was gone"))
-        build = next((one for one in reversed(found) if _goes_on(one, now, family, head.position)), None)
-        if build is None:
-            version = max([now.version, *(one.version for one in found)]) + 1
-            build = Build(family.name, version, 0, None, family.fingerprint, "building")
-        at = site.clock.now()
-        build = attrs.evolve(
-            build, status="building", error=None, began_at=at, began_from=build.position, updated_at=at
-        )
-        builds.store(conn, build)
+    build = None
+    while build is None:
+        build = _resumed(site, family) or _numbered(site, family)
     with site.database.writing() as conn:
         builds.create_tables(conn, family.tables, build.version)
     with site.database.writing() as conn:
@@ -124,6 +112,45 @@ def _begin(site: Site, family: Family) -> Build:
         if locked is not None and locked.position == 0:
             builds.empty_tables(conn, family.tables, build.version)
     return build
+
+
+def _resumed(site: Site, family: Family) -> Build | None:
+    """Go on with a build that was begun; None where there is none. Its builder may have it locked for a while."""
+    with site.database.writing() as conn:
+        head = read_head(conn).position
+        _whole(conn, family, head)
+        now = builds.live(conn, family.name, tables=family.tables)
+        found = _to_go_on(conn, now, family, head)
+        locked = None if found is None else builds.lock(conn, family.name, found.version)
+        if locked is None or not _goes_on(locked, now, family, read_head(conn).position):
+            return None
+        return _begun(site, conn, now, locked)
+
+
+def _numbered(site: Site, family: Family) -> Build | None:
+    """Begin a build with a number of its own; None where another one has just begun one."""
+    with site.database.writing() as conn:
+        head = lock_head(conn).position
+        _whole(conn, family, head)
+        now = builds.live(conn, family.name, tables=family.tables)
+        if _to_go_on(conn, now, family, head) is not None:
+            return None
+        version = max([now.version, *(one.version for one in builds.builds(conn, family.name))]) + 1
+        return _begun(site, conn, now, Build(family.name, version, 0, None, family.fingerprint, "building"))
+
+
+def _begun(site: Site, conn: Connection, now: Build, build: Build) -> Build:
+    if now.status == "unknown":
+        builds.store(conn, attrs.evolve(now, status="failed", error="its row in kf_projection was gone"))
+    at = site.clock.now()
+    begun = attrs.evolve(build, status="building", error=None, began_at=at, began_from=build.position, updated_at=at)
+    builds.store(conn, begun)
+    return begun
+
+
+def _to_go_on(conn: Connection, now: Build, family: Family, head: int) -> Build | None:
+    found = reversed(builds.builds(conn, family.name))
+    return next((one for one in found if _goes_on(one, now, family, head)), None)
 
 
 def _goes_on(build: Build, now: Build, family: Family, head: int) -> bool:
@@ -158,7 +185,7 @@ def _transaction(site: Site, family: Family, folding: Folds, version: int, size:
 
 def _locked(conn: Connection, family: Family, version: int) -> Build:
     found = builds.lock(conn, family.name, version)
-    if found is None:
+    if found is None or found.status == "dropping":
         raise ProjectionError(family.name, version, "it was dropped while it was built")
     return found
 
@@ -189,7 +216,7 @@ def cancel(site: Site, name: str) -> list[Build]:
 
 
 def drop(site: Site, name: str, version: int, tables: Iterable[Table]) -> None:
-    """Drop a build that is not live, with its tables.
+    """Drop a build that is not live, with its tables; its row goes last, so that a drop that broke off can be repeated.
 
     Raises :class:`~kfstate.errors.ProjectionError`.
     """
@@ -200,6 +227,8 @@ def drop(site: Site, name: str, version: int, tables: Iterable[Table]) -> None:
             raise ProjectionError(name, version, "there is no such build")
         if found.status == "live":
             raise ProjectionError(name, version, "it is live")
-        builds.delete(conn, found)
+        builds.store(conn, attrs.evolve(found, status="dropping"))
     with site.database.writing() as conn:
-        builds.drop_tables(conn, tables, version)
+        if builds.lock(conn, name, version) is not None:  # somebody else may have dropped it meanwhile
+            builds.drop_tables(conn, tables, version)
+            builds.delete(conn, found)

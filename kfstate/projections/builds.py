@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Constraint, Index, MetaData, Table
+from sqlalchemy import Connection, Constraint, Index, MetaData, Table, inspect
 from sqlalchemy.sql.elements import quoted_name
 
 from kfstate.projections.tables import TABLES
@@ -28,6 +28,8 @@ __all__ = [
     "delete",
     "drop_tables",
     "empty_tables",
+    "full_name",
+    "has_table",
     "live",
     "live_names",
     "lock",
@@ -65,7 +67,10 @@ class Build:
     fingerprint: str
     """Of the code that projects: the machine's, or the version that a user's projection gives itself."""
     status: str
-    """``building``, ``ready``, ``live``, ``kept``, ``failed``, ``cancelled``; ``unknown``: its row is gone."""
+    """``building``, ``ready``, ``live``, ``kept``, ``failed``, ``cancelled``, ``dropping``.
+
+    ``unknown``: its row is gone.
+    """
     error: str | None = None
     began_at: int | None = None
     began_from: int | None = None
@@ -105,7 +110,7 @@ def _live(conn: Connection, name: str, found: Sequence[Build], tables: Iterable[
         if build.status == "live":
             return build
     with of_build(conn, 1):
-        filled = any(query(conn, f"SELECT 1 FROM {table.name} LIMIT 1") for table in tables)
+        filled = any(query(conn, f"SELECT 1 FROM {full_name(conn, table)} LIMIT 1") for table in tables)
     return Build(name, 1, 0, None, "", "unknown" if filled else "live")
 
 
@@ -229,6 +234,16 @@ def create_tables(conn: Connection, tables: Iterable[Table], version: int) -> No
         table.create(conn, checkfirst=True)
 
 
+def full_name(conn: Connection, table: Table) -> str:
+    """Return a table's name as statements have it: with its schema, and quoted where it has to be."""
+    return conn.dialect.identifier_preparer.format_table(table)
+
+
+def has_table(conn: Connection, table: Table) -> bool:
+    """Tell whether a table is there."""
+    return inspect(conn).has_table(table.name, schema=table.schema)
+
+
 def empty_tables(conn: Connection, tables: Iterable[Table], version: int) -> None:
     """Delete every row of a build."""
     for table in tables_of(tables, version).values():
@@ -236,8 +251,12 @@ def empty_tables(conn: Connection, tables: Iterable[Table], version: int) -> Non
 
 
 def drop_tables(conn: Connection, tables: Iterable[Table], version: int) -> None:
-    """Drop the tables of a build; those of build 1 are part of the schema, and only emptied."""
+    """Drop the tables of a build; those of build 1 are part of the schema, and only emptied.
+
+    Dropped and made anew they would be empty for older snapshots, too, which still read them.
+    """
     for table in tables_of(tables, version).values():
-        table.drop(conn, checkfirst=True)
-    if version == 1:
-        create_tables(conn, tables, version)
+        if version != 1:
+            table.drop(conn, checkfirst=True)
+        elif has_table(conn, table):
+            conn.execute(table.delete())

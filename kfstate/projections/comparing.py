@@ -61,19 +61,21 @@ def compare(conn: Connection, tables: Iterable[Table], old: int, new: int) -> di
     found = {}
     with builds.of_build(conn, 1):  # the names are the tables' own
         for name, table in was.items():
-            difference = _compare(conn, table, now[name].name)
+            difference = _compare(conn, table, now[name])
             if difference.rows:
                 found[name] = difference
     return found
 
 
-def _compare(conn: Connection, table: Table, now: str) -> TableDifference:
-    was, names = table.name, [column.name for column in table.primary_key]
+def _compare(conn: Connection, table: Table, other: Table) -> TableDifference:
+    quote = conn.dialect.identifier_preparer.quote
+    was, now = builds.full_name(conn, table), builds.full_name(conn, other)
+    names = [quote(column.name) for column in table.primary_key]
     keys = ", ".join(f"a.{name}" for name in names)
     same = " AND ".join(f"a.{name} = b.{name}" for name in names)
     changed = " OR ".join(
         f"CASE WHEN a.{name} = b.{name} OR (a.{name} IS NULL AND b.{name} IS NULL) THEN 0 ELSE 1 END = 1"
-        for name in (column.name for column in table.columns if not column.primary_key)
+        for name in (quote(column.name) for column in table.columns if not column.primary_key)
     )
     conditions = (
         f"FROM {was} a WHERE NOT EXISTS (SELECT 1 FROM {now} b WHERE {same})",

@@ -1,10 +1,13 @@
 """Bringing a live build to the head of the log beside the appends, once or until it is stopped."""
 
+import logging
+
 import attrs
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from kfstate.concurrency import Signal
-from kfstate.errors import ProjectionError
+from kfstate.errors import ClosedError, CorruptLogError, ProjectionError, StoreError
 from kfstate.projections import builds
 from kfstate.projections.building import Family, Site, reached
 from kfstate.projections.builds import Build
@@ -13,26 +16,44 @@ from kfstate.store.head import lock_head, read_head
 
 __all__ = ["run"]
 
+_logger = logging.getLogger("kfstate")
 _AT_ONCE = 1_000
+_STEP = 0.1
+"""How many seconds go by at most until a stop is seen."""
+_FOR_GOOD = (ClosedError, CorruptLogError, ProjectionError)
+"""What no waiting mends."""
 
 
 def run(site: Site, family: Family, *, follow: bool, stop: Signal, poll: float) -> None:
     """Bring the live build to the head; with ``follow`` go on until ``stop``, and look every ``poll`` seconds.
 
-    Raises :class:`~kfstate.errors.ProjectionError`, and keeps the error with the build, where it fails.
+    Raises :class:`~kfstate.errors.ProjectionError`, and keeps the error with the build, where it fails. With ``follow``
+    it goes on after whatever else the database fails with, when that is over.
     """
     committed = site.signal()
     site.database.committed.append(committed.set)
     try:
         while not stop.is_set():
             committed.clear()
-            while _lags(site, family) and _further(site, family) and not stop.is_set():
-                pass
+            try:
+                while _lags(site, family) and _further(site, family) and not stop.is_set():
+                    pass
+            except (SQLAlchemyError, StoreError) as error:
+                if not follow or isinstance(error, _FOR_GOOD):
+                    raise
+                _logger.warning("%s: %s", family.name, error, extra={"action": "projection"})
             if not follow:
                 break
-            committed.wait(poll)
+            _wait(committed, stop, poll)
     finally:
         site.database.committed.remove(committed.set)
+
+
+def _wait(committed: Signal, stop: Signal, poll: float) -> None:
+    """Wait for a commit of this engine or a stop, ``poll`` seconds at most."""
+    left = poll
+    while left > 0 and not stop.is_set() and not committed.wait(min(left, _STEP)):
+        left -= _STEP
 
 
 def _lags(site: Site, family: Family) -> bool:

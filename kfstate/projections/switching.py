@@ -112,7 +112,7 @@ def _pair(site: Site, conn: Connection, family: Family, version: int | None) -> 
         new = newest(conn, family.name, "ready") or newest(conn, family.name, "kept")
     else:
         new = next((build for build in found if build.version == version), None)
-    if new is None or new.version == old.version:
+    if new is None or new.version == old.version or new.status == "dropping":
         raise ProjectionError(family.name, version or 0, "there is no other build to compare the live one with")
     pair = []
     for build in (old, new):

@@ -260,3 +260,47 @@ def test_shipped_ones_are_not_touched(url: str, clock: FrozenClock) -> None:
         before = dump(engine)
         assert 0 == engine.check().different
         assert before == dump(engine)
+
+
+def plain(name: str, *more: sa.Column[Any]) -> sa.Table:
+    """Return a table."""
+    return sa.Table(name, sa.MetaData(), sa.Column("kind", sa.String(40), primary_key=True), *more)
+
+
+def test_names_are_told_apart() -> None:
+    """Two projections of one name, and a table in two of them, or twice in one, are refused at opening."""
+    for pair in (
+        [Kinds(tables=[plain("one")]), Kinds(tables=[plain("two")])],
+        [Kinds(), Kinds(name="other")],
+        [Kinds(tables=[plain("one"), plain("One")])],
+    ):
+        with pytest.raises(ProjectionError):
+            Engine("sqlite://", projections=pair)
+
+
+def test_names_that_need_quotes(url: str, clock: FrozenClock) -> None:
+    """Tables and columns may be called by words that SQL reserves, and with capitals."""
+
+    class Ordered(Kinds):
+        def project(self, conn: Connection, events: Sequence[Event], tables: Mapping[str, sa.Table]) -> None:
+            for event in events:
+                row = {"order": event.position, "Group": event.entry.kind}
+                conn.execute(tables["user"].insert().values(row))
+                conn.execute(tables["MyTable"].insert().values(kind=f"{event.position}"))
+
+    table = sa.Table(
+        "user",
+        sa.MetaData(),
+        sa.Column("order", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("Group", sa.String(40)),
+    )
+    with Engine(url, clock=clock, projections=[Ordered(tables=[table, plain("MyTable")])]) as engine:
+        Teller(engine, clock)(said(0))
+        engine.projections.build("kinds")
+        with engine._writing() as conn:
+            conn.execute(table.update().where(table.c.order == 1).values(Group="other"))
+        found = engine.projections.diff("kinds").tables
+        assert {"user": ((1,),)} == {name: one.keys_differing for name, one in found.items()}
+        engine.projections.switch(["kinds"])
+        engine.projections.drop("kinds", 1)
+        assert [(2, "live")] == [(view.version, view.status) for view in engine.projections.list("kinds")]
