@@ -15,14 +15,16 @@
     └── StoreError
         ├── VersionConflictError    a stream is not at the version that the caller expected
         ├── CursorConflictError     somebody else moved the cursor
-        ├── LockTimeoutError        another writer holds the head of the log
+        ├── LockTimeoutError        another transaction holds the head of the log, or another lock
         ├── TransactionError        the caller's transaction cannot take an append
         ├── UndoneError             the server undid the transaction to let another one go on
-        ├── ConnectionLostError     the database cannot be reached, or no longer
+        ├── ConnectionLostError     the connection is lost
+        │   └── ConnectError        there never was one: the database cannot be opened
         ├── DriverError             no driver for this database is installed, or it is none of ours
         ├── OutcomeUnknownError     the database went away while it committed
         ├── ClosedError             the engine was closed
         ├── StorageFullError        the database has no room
+        ├── PayloadTooLargeError    the server takes no statement of this size
         ├── SchemaError             the database is older, newer, or not whole
         ├── CheckpointError         the log is not the one that was read up to there
         ├── LeaseLostError          another runner has taken over
@@ -38,6 +40,7 @@ __all__ = [
     "ArgumentError",
     "CheckpointError",
     "ClosedError",
+    "ConnectError",
     "ConnectionLostError",
     "CorruptLogError",
     "CursorConflictError",
@@ -48,6 +51,7 @@ __all__ = [
     "LockTimeoutError",
     "MachineError",
     "OutcomeUnknownError",
+    "PayloadTooLargeError",
     "PoisonEntryError",
     "ProjectionError",
     "SchemaError",
@@ -189,7 +193,7 @@ class CursorConflictError(StoreError):
 
 @attrs.define(slots=False, str=False, eq=False)
 class LockTimeoutError(StoreError):
-    """Another writer holds the head of the log for too long."""
+    """Another transaction holds a lock for too long: that of the head of the log, or another one."""
 
     waited: float
     blocker: str
@@ -229,9 +233,14 @@ class UndoneError(StoreError):
 
 @attrs.define(slots=False, str=False, eq=False)
 class ConnectionLostError(StoreError):
-    """The database cannot be reached, or no longer: what was not committed is undone."""
+    """The connection to the database is lost: what was not committed is undone."""
 
     reason: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ConnectError(ConnectionLostError):
+    """The database cannot be opened, or is none: no connection was made, and nothing was done."""
 
 
 @attrs.define(slots=False, str=False, eq=False)
@@ -239,6 +248,17 @@ class StorageFullError(StoreError):
     """The database has no room left: its disk is full, or its quota. Nothing of the transaction is stored."""
 
     reason: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class PayloadTooLargeError(StoreError):
+    """The server takes no statement as long as one with this payload. Nothing of the append is stored.
+
+    ``size`` and ``limit`` are in bytes: the payload as a statement holds it, and the server's ``max_allowed_packet``.
+    """
+
+    size: int
+    limit: int
 
 
 @attrs.define(slots=False, str=False, eq=False)
