@@ -376,6 +376,26 @@ def test_an_interrupted_leader(engine: Engine, monkeypatch: pytest.MonkeyPatch, 
     sound(engine)
 
 
+def test_a_leader_who_is_interrupted_twice(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second Ctrl-C, while it is asked what became of the commit: nothing is stored a second time."""
+
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    def told() -> None:
+        if len(said(engine)) == 3:
+            raise KeyboardInterrupt
+
+    engine._database.committed.append(told)
+    monkeypatch.setattr(type(engine._appends), "_is_committed", interrupted)
+    calls = together(engine, [partial(engine.record, act(number)) for number in range(3)])
+    assert [KeyboardInterrupt, OutcomeUnknownError, OutcomeUnknownError] == [type(call.error) for call in calls]
+    assert calls[1].error is not calls[2].error
+    assert ["act0", "act1", "act2"] == said(engine)
+    engine.record(act(3))
+    sound(engine)
+
+
 def test_a_large_ingest_and_its_bad_entries(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """All own entries of a batch that cannot be stored are left out in one pass."""
     lines = [state_changed("wkA", "wm1", NOW + n, service_state=1, cause=1 if n % 2 else 10_000) for n in range(600)]

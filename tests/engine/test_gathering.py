@@ -10,7 +10,7 @@ import pytest
 
 from kfstate.concurrency import THREADS, Running, Signal
 from kfstate.errors import ClosedError
-from kfstate.intake.gather import Gathering, Take
+from kfstate.intake.gather import Gathering, Request, Take
 from tests.engine.together import Call, wait_for
 
 __all__: list[str] = []
@@ -161,6 +161,26 @@ def test_a_heir_who_is_cancelled_passes_the_lead_on(monkeypatch: pytest.MonkeyPa
     outcomes = results(calls)
     assert ("A", CancelledError, "C") == (outcomes[0], type(outcomes[1]), outcomes[2])
     assert [["a"], ["c"]] == store.stored
+
+
+def test_who_is_interrupted_before_it_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C right after a caller was made the leader: the next caller leads."""
+    store = Store()
+    store.open.set()
+    gathering = Gathering(store, THREADS, patience=0.2)
+    whole = gathering._enter
+
+    def interrupted(request: Request[str]) -> None:
+        whole(request)
+        raise CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gathering, "_enter", interrupted)
+        with pytest.raises(CancelledError):
+            gathering.submit("a", 1)
+    assert "B" == gathering.submit("b", 1)
+    gathering.close()
+    assert [["b"]] == store.stored
 
 
 def test_a_store_that_forgets() -> None:
