@@ -73,14 +73,28 @@ def begin(engine: Engine, *, write: bool, **options: object) -> Iterator[Connect
         except LockTimeoutError as error:
             error.waited = round(time.monotonic() - started, 3)
             raise
-        with transaction:
-            standing.inside = True
-            try:
-                yield connection
-            finally:
-                standing.inside = False
-            if write:
-                _ask_standing(connection, transaction, standing)
+        try:
+            with transaction:
+                standing.inside = True
+                try:
+                    yield connection
+                finally:
+                    standing.inside = False
+                if write:
+                    _ask_standing(connection, transaction, standing)
+        except BaseException:
+            if standing.gone is not None:
+                _undo(connection)
+            raise
+
+
+def _undo(conn: Connection) -> None:
+    """Roll back, whatever SQLAlchemy believes of the transaction."""
+    try:
+        if not conn.invalidated:
+            conn.connection.rollback()
+    except Exception as error:  # noqa: BLE001 (the server undoes it when the connection is gone)
+        conn.invalidate(error)
 
 
 @contextmanager
