@@ -74,6 +74,10 @@ class AsyncSubscription:
         """As :meth:`kfstate.Subscription.stop`."""
         await inside(self._subscription.stop)
 
+    def halt(self) -> None:
+        """As :meth:`kfstate.Subscription.halt`: nothing to await, so that a signal handler of the loop may call it."""
+        self._subscription.halt()
+
     async def end(self) -> None:
         """As :meth:`kfstate.Subscription.end`."""
         await inside(self._subscription.end)

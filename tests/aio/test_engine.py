@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import DatabaseError
 
-from kfstate import AsyncEngine, Engine, KfServiceState, UnknownConversationError, VersionConflictError
+from kfstate import AsyncEngine, Engine, KfServiceState, StoreError, UnknownConversationError, VersionConflictError
 from kfstate.testing import FrozenClock, customer_message, own_entry, page
 from tests.engine.worlds import NOW, jsonl, pages_of, seeded
 
@@ -194,7 +193,7 @@ def test_refused_opening_leaves_nothing_open(tmp_path: Path) -> None:
 
     async def told() -> None:
         engine = AsyncEngine(f"sqlite:///{path}")
-        with pytest.raises(DatabaseError):
+        with pytest.raises(StoreError):
             await engine.open()
         with pytest.raises(RuntimeError):
             await engine.position()
