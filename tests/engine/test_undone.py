@@ -9,6 +9,7 @@ import attrs
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from kfstate import Event
 from kfstate.engine import Engine
@@ -203,7 +204,7 @@ def test_transaction_that_failed_is_not_committed(url: str) -> None:
     try:
         with database.writing() as conn:
             query(conn, "UPDATE kf_projection SET error = 'x'")
-            with suppress(sa.exc.DBAPIError):
+            with suppress(DBAPIError):
                 query(conn, "SELECT no_such_thing FROM kf_log_head")
     except UndoneError as error:
         outcome = error
