@@ -3,7 +3,7 @@
 import asyncio
 import random
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
@@ -38,13 +38,9 @@ class Waits:
         if self.victim is not None and (self.seen == self.chosen or (self.again and self.seen > self.chosen > 0)):
             self.victim.cancel()
 
-    async def cancel(self, chosen: int, work: Awaitable[Any]) -> bool:
+    async def cancel(self, chosen: int, work: Coroutine[Any, Any, Any]) -> bool:
         """Cancel ``work`` in its n-th wait; tell whether there were so many."""
-
-        async def run() -> None:
-            await work
-
-        self.victim, self.seen, self.chosen = asyncio.create_task(run()), 0, chosen
+        self.victim, self.seen, self.chosen = asyncio.create_task(work), 0, chosen
         with suppress(asyncio.CancelledError):
             await self.victim
         reached, self.victim = self.seen >= chosen, None
@@ -110,7 +106,7 @@ def story(user: str) -> dict[str, Any]:
     ])  # fmt: skip
 
 
-CALLS: dict[str, Callable[[AsyncEngine, int], Awaitable[Any]]] = {
+CALLS: dict[str, Callable[[AsyncEngine, int], Coroutine[Any, Any, Any]]] = {
     "ingest": lambda engine, n: engine.ingest(story(f"wm{n}")),
     "record": lambda engine, n: engine.record(
         own_entry("state_reading", KF, f"wm{n}", NOW, actor="t", service_state=1, key=f"k{n}")
