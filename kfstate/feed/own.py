@@ -17,6 +17,7 @@ from kfstate.projections import builds
 from kfstate.projections.building import reached
 from kfstate.projections.builds import Build
 from kfstate.projections.live import Inline, lag_of
+from kfstate.store.connecting import backend_of
 from kfstate.store.dialect import failed, gone
 from kfstate.store.rows import Head
 
@@ -145,6 +146,7 @@ class Own:
         savepoint, projected = conn.begin_nested(), False
         try:
             self.projection.project(conn, sound, builds.tables_of(self.tables, build.version))
+            _ask_standing(conn)
             projected = True
             savepoint.commit()
         except BaseException as error:
@@ -160,6 +162,13 @@ class Own:
                 raise
             raise undone from error
         return events[-1].position
+
+
+def _ask_standing(conn: Connection) -> None:
+    """Raise an error where the database takes no more statements, because one of them failed."""
+    if not backend_of(conn).standing(conn):
+        message = "project() went on after an error of the database"
+        raise RuntimeError(message)
 
 
 def _undone(conn: Connection, error: BaseException) -> StoreError | None:

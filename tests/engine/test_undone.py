@@ -157,6 +157,23 @@ def test_projection_that_ends_the_transaction(url: str, clock: FrozenClock, how:
         assert list(range(1, before + 2)) == noted(engine, PROJECTED)
 
 
+def test_projection_that_catches_an_error_of_the_database(url: str, clock: FrozenClock) -> None:
+    """It is marked as failed where the database goes on with nothing after an error, and the append is stored."""
+
+    def caught(conn: Connection) -> None:
+        with suppress(DBAPIError):
+            conn.exec_driver_sql("SELECT nothing FROM nowhere")
+
+    with Engine(url, clock=clock, projections=[Things()]) as engine:
+        before = engine.position()
+    with Engine(url, clock=clock, projections=[Things(then=caught)]) as engine:
+        report = engine.ingest(page([said(0)]))
+        assert (before + 1, before + 1) == (report.position, engine.position())
+        (build,) = engine.projections.list("things")
+        assert (build.error is None) == (before + 1 == build.position)
+        assert ("went on after an error" in str(build.error)) == url.startswith("postgresql")
+
+
 @UNDOES
 def test_handler_that_catches_what_undid_its_transaction(url: str, clock: FrozenClock, undoing: Undoing) -> None:
     """The checkpoint does not move past effects that the database undid: the handler is called again."""
