@@ -65,8 +65,11 @@ def prepared(url: URL, *, lock_timeout: float, asynchronous: bool) -> tuple[URL,
     url = url.set(drivername=f"{url.get_backend_name()}+{driver}")
     if "charset" not in url.query:
         url = url.update_query_dict({"charset": "utf8mb4"})
+    # A socket of the machine needs no TLS; to prepare it takes PyMySQL longer than to connect.
+    local = "unix_socket" in url.query and not asynchronous
+    options = {"connect_args": {"ssl_disabled": True}} if local else {}
     # asyncmy reads its socket ahead, so that only a ping can tell whether the server is there.
-    return url, {"isolation_level": "READ COMMITTED", "pool_pre_ping": asynchronous, **SERVER_POOL}
+    return url, {"isolation_level": "READ COMMITTED", "pool_pre_ping": asynchronous, **SERVER_POOL, **options}
 
 
 def set_up(connection: DBAPIConnection, lock_timeout: float) -> None:
