@@ -177,7 +177,9 @@ def _refuse_above_limit(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> No
     for row in rows:
         if _length(row) <= _ALWAYS:
             continue
-        size = sum(len(escape(value).encode()) for value in row if isinstance(value, bytes | str))
+        size = sum(
+            len(escape(value).encode(errors="surrogateescape")) for value in row if isinstance(value, bytes | str)
+        )
         if size + _AROUND > limit:
             raise PayloadTooLargeError(size=size, limit=limit)
 

@@ -24,6 +24,7 @@ APART = {
     "kf_payload": {"salt"},
     "kf_name": {"salt", "commitment"},
     "kf_pull": {"id"},
+    "kf_projection": {"chain", "began_at", "began_from", "updated_at"},
 }
 """What another run writes otherwise: how often it pulled, what is random, and hashes over that."""
 
