@@ -132,10 +132,10 @@ LINES = (
     ),
     Line(
         "wake",
-        "From the call that appends to the handler of a subscription on PostgreSQL (100/s: a median of 10 ms)",
+        "From a commit to the handler of a subscription in another engine, PostgreSQL (100/s: a median of 10 ms)",
         Run("feed:wake", SERVER),
         "wake-ups/s",
-        (Beside(Run("feed:bare_wake", SERVER), "a bare INSERT, NOTIFY and LISTEN", None, "time"),),
+        (Beside(Run("feed:bare_wake", SERVER), "a bare NOTIFY to a bare LISTEN", None, "time"),),
         server=True,
     ),
     Line(
