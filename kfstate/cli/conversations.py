@@ -1,6 +1,5 @@
 """``kfstate conversations``, ``show`` and ``sessions``: what state things are in."""
 
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import Parameter
@@ -8,16 +7,14 @@ from cyclopts import Parameter
 from kfstate.cli.context import Context, Given
 from kfstate.cli.cursors import join, split
 from kfstate.cli.exits import UsageError
+from kfstate.cli.listing import most_of, one_more, show_page
 from kfstate.cli.tables import CONVERSATIONS, SESSIONS, conversation_facts
 from kfstate.service_state import KfServiceState
 
 if TYPE_CHECKING:
     from kfstate.queries.views import ConversationView, SessionView
 
-__all__ = ["conversations", "most_of", "sessions", "show"]
-
-ON_TERMINAL = 50
-"""How many rows a table has, unless told otherwise."""
+__all__ = ["conversations", "sessions", "show"]
 
 
 class _Wanted(TypedDict):
@@ -59,8 +56,6 @@ def conversations(
         as_of_log: The state as of each last entry, instead of now (when a session may have expired).
         ctx: The settings of this run.
     """
-    from kfstate.queries.views import as_json
-
     wanted: _Wanted = {
         "state": state, "account": account, "servicer": servicer, "doubt": _doubt(doubt),
         "evidence": _evidence(evidence), "older_than": older_than, "as_of_log": as_of_log,
@@ -73,22 +68,12 @@ def conversations(
         found = engine.conversations(
             **wanted,
             after=(start[0], start[1]) if start else None,
-            limit=None if most is None else most + 1,
+            limit=one_more(most),
         )
-        if ctx.out.json:
-            last = None
-            for last in islice(found, most):
-                ctx.out.line(as_json(last))
-            if last is not None and next(found, None) is not None and (following := _next_page(ctx, last)):
-                ctx.out.note(following)
-            return
-        views = list(found)
-        counts = engine.counts(**wanted)
-    shown = views[:most]
-    foot = _counted(ctx, counts, len(shown))
-    if len(views) > len(shown) and (following := _next_page(ctx, shown[-1])):
-        foot += f"\n{following}"
-    ctx.out.table(CONVERSATIONS, shown, foot=foot)
+        show_page(
+            ctx, CONVERSATIONS, found, most, _cursor,
+            foot=lambda shown: _counted(ctx, engine.counts(**wanted), shown),
+        )  # fmt: skip
 
 
 def show(
@@ -139,36 +124,18 @@ def sessions(
         as_of_log: As of each last entry, instead of now (when a session may have expired).
         ctx: The settings of this run.
     """
-    from kfstate.queries.views import as_json
-
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
         found = engine.sessions(
             open_kfid=account, external_userid=customer, running=running, after=_session_cursor(after),
-            limit=None if most is None else most + 1, as_of_log=as_of_log,
+            limit=one_more(most), as_of_log=as_of_log,
         )  # fmt: skip
-        last = None
-        shown = []
-        for last in islice(found, most):
-            if ctx.out.json:
-                ctx.out.line(as_json(last))
-            else:
-                shown.append(last)
-        more = last is not None and next(found, None) is not None
-    following = ""
-    if more and last is not None:
-        following = _next_page(ctx, last, last.session)
-    if not ctx.out.json:
-        ctx.out.table(SESSIONS, shown, foot=following)
-    elif following:
-        ctx.out.note(following)
+        show_page(ctx, SESSIONS, found, most, lambda view: _cursor(view, view.session))
 
 
-def _next_page(ctx: Context, last: "ConversationView | SessionView", *further: int) -> str:
-    """Return the line that says how to go on; '' after an erased customer, who has no name to go on from."""
-    if last.external_userid is None:
-        return ""
-    return f"{ctx.out.word('next page')}: --after {join(last.external_userid, last.open_kfid, *further)}"
+def _cursor(last: "ConversationView | SessionView", *further: int) -> str:
+    """Return how to go on after a view; '' after an erased customer, who has no name to go on from."""
+    return "" if last.external_userid is None else join(last.external_userid, last.open_kfid, *further)
 
 
 def _session_cursor(after: str | None) -> tuple[str, str, int] | None:
@@ -178,13 +145,6 @@ def _session_cursor(after: str | None) -> tuple[str, str, int] | None:
     if not number.isdecimal():
         raise UsageError(f'--after "{after}": "{number}" is no number of a session')
     return customer, account, int(number)
-
-
-def most_of(ctx: Context, limit: int | None) -> int | None:
-    """Return how many rows to print; None: all."""
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit: {limit} is less than 1")
-    return ON_TERMINAL if limit is None and not ctx.out.json else limit
 
 
 def _doubt(doubt: str | None) -> str | None:

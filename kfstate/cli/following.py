@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from kfstate.cli.context import Context, Given
-from kfstate.cli.conversations import ON_TERMINAL
 from kfstate.cli.exits import UsageError
+from kfstate.cli.listing import most_of, one_more, show_page
 from kfstate.cli.tables import ENTRIES
 
 if TYPE_CHECKING:
@@ -30,21 +30,10 @@ def events(*, after: str = "0", limit: int | None = None, ctx: Given) -> None:
         limit: At most so many (default: all in a pipe, 50 on a terminal).
         ctx: The settings of this run.
     """
-    from kfstate.queries.views import as_json
-
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit: {limit} is less than 1")
-    start = _after(after)
+    most = most_of(ctx, limit)
     with ctx.reader() as engine:
-        if ctx.out.json:
-            for entry in engine.read_all(after=start, limit=limit):
-                ctx.out.line(as_json(entry))
-            return
-        most = limit or ON_TERMINAL
-        found = list(engine.read_all(after=start, limit=most + 1))
-    shown = found[:most]
-    more = f"{ctx.out.word('next page')}: --after {shown[-1].position}" if len(found) > most else ""
-    ctx.out.table(ENTRIES, shown, foot=more)
+        found = engine.read_all(after=_after(after), limit=one_more(most))
+        show_page(ctx, ENTRIES, found, most, lambda entry: str(entry.position))
 
 
 @app.command

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from kfstate.cli.context import Context, Given
+from kfstate.cli.listing import show_all
 from kfstate.cli.tables import STEPS
 
 __all__ = ["explain", "history", "show_explanation"]
@@ -26,15 +27,9 @@ def history(
         as_of_log: As of the last entry: without an expiry that is due now and that no entry has met yet.
         ctx: The settings of this run.
     """
-    from kfstate.queries.views import as_json
-
     with ctx.reader() as engine:
         steps = engine.history(open_kfid, external_userid, as_of_log=as_of_log)
-    if not ctx.out.json:
-        ctx.out.table(STEPS, steps)
-        return
-    for step in steps:
-        ctx.out.line(as_json(step))
+    show_all(ctx, STEPS, steps)
 
 
 def explain(

@@ -4,6 +4,7 @@ from cyclopts import App
 
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import Exit, UsageError
+from kfstate.cli.listing import show_all
 from kfstate.cli.tables import LETTERS, SUBSCRIPTIONS
 
 __all__ = ["app", "listed", "requeue", "show", "subscriptions"]
@@ -17,15 +18,8 @@ def subscriptions(*, ctx: Given) -> None:
     Args:
         ctx: The settings of this run.
     """
-    from kfstate.queries.views import as_json
-
     with ctx.reader() as engine:
-        found = engine.subscriptions()
-    if not ctx.out.json:
-        ctx.out.table(SUBSCRIPTIONS, found)
-        return
-    for one in found:
-        ctx.out.line(as_json(one))
+        show_all(ctx, SUBSCRIPTIONS, engine.subscriptions())
 
 
 @app.command(name="list")
@@ -36,15 +30,9 @@ def listed(name: str | None = None, *, ctx: Given) -> int:
         name: Only those of this subscription.
         ctx: The settings of this run.
     """
-    from kfstate.queries.views import as_json
-
     with ctx.reader() as engine:
         found = list(engine.dead_letters(name))
-    if ctx.out.json:
-        for letter in found:
-            ctx.out.line(as_json(letter))
-    else:
-        ctx.out.table(LETTERS, found)
+    show_all(ctx, LETTERS, found)
     return Exit.REJECTED if found else Exit.OK
 
 

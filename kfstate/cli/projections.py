@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import Exit, UsageError
+from kfstate.cli.listing import show_all
 from kfstate.cli.tables import BUILDS
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def listed(*, own: Own = (), ctx: Given) -> None:
         ctx: The settings of this run.
     """
     with _engine(ctx, own) as engine:
-        _show(ctx, engine.projections.list())
+        show_all(ctx, BUILDS, engine.projections.list())
 
 
 @app.command
@@ -47,7 +48,7 @@ def status(name: str = SHIPPED, *, own: Own = (), ctx: Given) -> int:
         found = engine.projections.list(name)
     if not found:
         raise UsageError(f"there is no projection {name!r}")
-    _show(ctx, found)
+    show_all(ctx, BUILDS, found)
     live = [build for build in found if build.status in {"live", "failed", "unknown"}]
     return Exit.OK if live and all(build.status == "live" and build.lag == 0 for build in live) else Exit.REJECTED
 
@@ -63,7 +64,7 @@ def run(name: str, *, follow: Annotated[bool, Parameter(negative="")] = False, o
         ctx: The settings of this run.
     """
     with _engine(ctx, own) as engine:
-        _show(ctx, [engine.projections.run(name, follow=follow)])
+        show_all(ctx, BUILDS, [engine.projections.run(name, follow=follow)])
 
 
 @app.command
@@ -119,7 +120,7 @@ def switch(*names: str, own: Own = (), ctx: Given) -> None:
         ctx: The settings of this run.
     """
     with _engine(ctx, own) as engine:
-        _show(ctx, engine.projections.switch(names or (SHIPPED,)))
+        show_all(ctx, BUILDS, engine.projections.switch(names or (SHIPPED,)))
 
 
 @app.command
@@ -132,7 +133,7 @@ def back(*names: str, own: Own = (), ctx: Given) -> None:
         ctx: The settings of this run.
     """
     with _engine(ctx, own) as engine:
-        _show(ctx, engine.projections.back(names or (SHIPPED,)))
+        show_all(ctx, BUILDS, engine.projections.back(names or (SHIPPED,)))
 
 
 def _engine(ctx: Context, own: Sequence[str]) -> "Engine":
@@ -149,13 +150,3 @@ def _loaded(name: str) -> Any:
     if found is None:
         raise UsageError(f"--own: {name!r} is not MODULE:NAME")
     return found() if isinstance(found, type) else found
-
-
-def _show(ctx: Context, found: Sequence[object]) -> None:
-    from kfstate.queries.views import as_json
-
-    if not ctx.out.json:
-        ctx.out.table(BUILDS, found)
-        return
-    for build in found:
-        ctx.out.line(as_json(build))

@@ -1,15 +1,12 @@
 """``kfstate anomalies``, ``fates`` and ``codes``: what did not fit, what became of messages, what may still be sent."""
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from kfstate.cli.context import Context, Given
-from kfstate.cli.conversations import most_of
+from kfstate.cli.context import Given
 from kfstate.cli.exits import UsageError
-from kfstate.cli.output import Column
+from kfstate.cli.listing import most_of, one_more, show_page
 from kfstate.cli.tables import ANOMALIES, CODES, FATES
 
 __all__ = ["anomalies", "codes", "fates"]
@@ -41,9 +38,9 @@ def anomalies(
     with ctx.reader() as engine:
         found = engine.anomalies(
             kind=kind, open_kfid=account, external_userid=customer, after=(int(position), last) if after else None,
-            limit=None if most is None else most + 1,
+            limit=one_more(most),
         )  # fmt: skip
-        _print(ctx, ANOMALIES, found, most, lambda view: f"{view.position}/{view.kind}")
+        show_page(ctx, ANOMALIES, found, most, lambda view: f"{view.position}/{view.kind}")
 
 
 def fates(
@@ -69,9 +66,9 @@ def fates(
     with ctx.reader() as engine:
         found = engine.fates(
             fate=fate, open_kfid=account, external_userid=customer, after=after,
-            limit=None if most is None else most + 1,
+            limit=one_more(most),
         )  # fmt: skip
-        _print(ctx, FATES, found, most, lambda view: str(view.position))
+        show_page(ctx, FATES, found, most, lambda view: str(view.position))
 
 
 def codes(
@@ -97,24 +94,6 @@ def codes(
     with ctx.reader() as engine:
         found = engine.codes(
             usable=not every, open_kfid=account, external_userid=customer, after=after,
-            limit=None if most is None else most + 1,
+            limit=one_more(most),
         )  # fmt: skip
-        _print(ctx, CODES, found, most, lambda view: str(view.position))
-
-
-def _print(ctx: Context, columns: Sequence[Column], found: Iterator[Any], most: int | None, cursor: Any) -> None:
-    """Print so many of the views, and how to go on where there are more."""
-    from kfstate.queries.views import as_json
-
-    last, shown = None, []
-    for last in islice(found, most):
-        if ctx.out.json:
-            ctx.out.line(as_json(last))
-        else:
-            shown.append(last)
-    more = last is not None and next(found, None) is not None
-    following = f"{ctx.out.word('next page')}: --after {cursor(last)}" if more else ""
-    if not ctx.out.json:
-        ctx.out.table(columns, shown, foot=following)
-    elif following:
-        ctx.out.note(following)
+        show_page(ctx, CODES, found, most, lambda view: str(view.position))

@@ -1,9 +1,7 @@
 """``kfstate queue`` and ``load``: who waits, and who serves."""
 
-from collections.abc import Iterable, Sequence
-
-from kfstate.cli.context import Context, Given
-from kfstate.cli.output import Column
+from kfstate.cli.context import Given
+from kfstate.cli.listing import show_all
 from kfstate.cli.tables import LOAD, QUEUE
 
 __all__ = ["load", "queue"]
@@ -17,7 +15,7 @@ def queue(*, account: str | None = None, ctx: Given) -> None:
         ctx: The settings of this run.
     """
     with ctx.reader() as engine:
-        _print(ctx, QUEUE, engine.queue(account))
+        show_all(ctx, QUEUE, engine.queue(account))
 
 
 def load(*, account: str | None = None, ctx: Given) -> None:
@@ -28,14 +26,4 @@ def load(*, account: str | None = None, ctx: Given) -> None:
         ctx: The settings of this run.
     """
     with ctx.reader() as engine:
-        _print(ctx, LOAD, engine.load(account))
-
-
-def _print(ctx: Context, columns: Sequence[Column], views: Iterable[object]) -> None:
-    from kfstate.queries.views import as_json
-
-    if not ctx.out.json:
-        ctx.out.table(columns, views)
-        return
-    for view in views:
-        ctx.out.line(as_json(view))
+        show_all(ctx, LOAD, engine.load(account))
