@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kfstate.engine import Engine, Recorded
     from kfstate.errors import (
         ArgumentError,
+        CallbackError,
         CheckpointError,
         ClosedError,
         ConnectError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         PoisonEntryError,
         ProjectionError,
         SchemaError,
+        SettingsError,
         StorageFullError,
         StoreError,
         StrictOutcomeError,
@@ -78,6 +80,7 @@ __all__ = [
     "AsyncEvent",
     "AsyncSubscription",
     "BuildDifference",
+    "CallbackError",
     "Checkpoint",
     "CheckpointError",
     "Clock",
@@ -125,6 +128,7 @@ __all__ = [
     "SessionMachine",
     "SessionState",
     "SessionView",
+    "SettingsError",
     "Step",
     "StepView",
     "StorageFullError",
@@ -158,6 +162,7 @@ _HOMES = {
     "engine": ("Engine", "Recorded"),
     "errors": (
         "ArgumentError",
+        "CallbackError",
         "CheckpointError",
         "ClosedError",
         "ConnectError",
@@ -175,6 +180,7 @@ _HOMES = {
         "PoisonEntryError",
         "ProjectionError",
         "SchemaError",
+        "SettingsError",
         "StorageFullError",
         "StoreError",
         "StrictOutcomeError",

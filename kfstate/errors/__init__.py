@@ -1,0 +1,109 @@
+"""Every error that kfstate raises.
+
+.. code-block:: text
+
+    KfstateError
+    ├── WireError               what came in is no page, or no entry
+    │   └── EnvelopeError       an own entry cannot be recorded as it is
+    ├── MachineError            a machine's definition is not sound
+    ├── StrictOutcomeError      strict mode met an outcome that it refuses
+    ├── UnknownConversationError
+    ├── UnknownSubscriptionError
+    ├── UnknownDeadLetterError
+    ├── UpcasterError           a set of upcasters is not sound
+    ├── PoisonEntryError        an entry cannot be given to a handler
+    ├── CallbackError           what came in is no callback of WeCom for us
+    ├── SettingsError           a setting is missing, unknown or wrong
+    └── StoreError
+        ├── VersionConflictError    a stream is not at the version that the caller expected
+        ├── CursorConflictError     somebody else moved the cursor
+        ├── LockTimeoutError        another transaction holds the head of the log, or another lock
+        ├── TransactionError        the caller's transaction cannot take an append
+        ├── UndoneError             the server undid the transaction to let another one go on
+        ├── ConnectionLostError     the connection is lost
+        │   └── ConnectError        there never was one: the database cannot be opened
+        ├── DriverError             no driver for this database is installed, or it is none of ours
+        ├── OutcomeUnknownError     the database went away while it committed
+        ├── ClosedError             the engine was closed
+        ├── StorageFullError        the database has no room
+        ├── PayloadTooLargeError    the server takes no statement of this size
+        ├── SchemaError             the database is older, newer, or not whole
+        ├── CheckpointError         the log is not the one that was read up to there
+        ├── LeaseLostError          another runner has taken over
+        ├── ProjectionError         a projection cannot be built, switched or run
+        └── CorruptLogError         the chain does not verify
+
+The default message of an error is the first line of its docstring; the facts are attributes.
+"""
+
+from kfstate.errors.general import (
+    ArgumentError,
+    EnvelopeError,
+    KfstateError,
+    MachineError,
+    PoisonEntryError,
+    StrictOutcomeError,
+    UnknownConversationError,
+    UnknownDeadLetterError,
+    UnknownSubscriptionError,
+    UpcasterError,
+    WireError,
+)
+from kfstate.errors.live import (
+    CallbackError,
+    SettingsError,
+)
+from kfstate.errors.store import (
+    CheckpointError,
+    ClosedError,
+    ConnectError,
+    ConnectionLostError,
+    CorruptLogError,
+    CursorConflictError,
+    DriverError,
+    LeaseLostError,
+    LockTimeoutError,
+    OutcomeUnknownError,
+    PayloadTooLargeError,
+    ProjectionError,
+    SchemaError,
+    StorageFullError,
+    StoreError,
+    TransactionError,
+    UndoneError,
+    VersionConflictError,
+)
+
+__all__ = [
+    "ArgumentError",
+    "CallbackError",
+    "CheckpointError",
+    "ClosedError",
+    "ConnectError",
+    "ConnectionLostError",
+    "CorruptLogError",
+    "CursorConflictError",
+    "DriverError",
+    "EnvelopeError",
+    "KfstateError",
+    "LeaseLostError",
+    "LockTimeoutError",
+    "MachineError",
+    "OutcomeUnknownError",
+    "PayloadTooLargeError",
+    "PoisonEntryError",
+    "ProjectionError",
+    "SchemaError",
+    "SettingsError",
+    "StorageFullError",
+    "StoreError",
+    "StrictOutcomeError",
+    "TransactionError",
+    "UndoneError",
+    "UnknownConversationError",
+    "UnknownDeadLetterError",
+    "UnknownSubscriptionError",
+    "UpcasterError",
+    "VersionConflictError",
+    "WireError",
+]
