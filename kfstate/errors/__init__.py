@@ -14,6 +14,11 @@
     ├── PoisonEntryError        an entry cannot be given to a handler
     ├── CallbackError           what came in is no callback of WeCom for us
     ├── SettingsError           a setting is missing, unknown or wrong
+    ├── WecomError              WeCom refused a call: nothing was carried out
+    │   └── RateLimitError      it takes this call no more for a while
+    ├── UnreachableError        WeCom could not be reached: the call changed nothing
+    ├── ReplyLostError          the reply of a call is lost: it may have been carried out
+    ├── ReplyError              what came back is no reply of WeCom
     └── StoreError
         ├── VersionConflictError    a stream is not at the version that the caller expected
         ├── CursorConflictError     somebody else moved the cursor
@@ -51,7 +56,12 @@ from kfstate.errors.general import (
 )
 from kfstate.errors.live import (
     CallbackError,
+    RateLimitError,
+    ReplyError,
+    ReplyLostError,
     SettingsError,
+    UnreachableError,
+    WecomError,
 )
 from kfstate.errors.store import (
     CheckpointError,
@@ -93,6 +103,9 @@ __all__ = [
     "PayloadTooLargeError",
     "PoisonEntryError",
     "ProjectionError",
+    "RateLimitError",
+    "ReplyError",
+    "ReplyLostError",
     "SchemaError",
     "SettingsError",
     "StorageFullError",
@@ -103,7 +116,9 @@ __all__ = [
     "UnknownConversationError",
     "UnknownDeadLetterError",
     "UnknownSubscriptionError",
+    "UnreachableError",
     "UpcasterError",
     "VersionConflictError",
+    "WecomError",
     "WireError",
 ]

@@ -6,7 +6,12 @@ from kfstate.errors.general import KfstateError
 
 __all__ = [
     "CallbackError",
+    "RateLimitError",
+    "ReplyError",
+    "ReplyLostError",
     "SettingsError",
+    "UnreachableError",
+    "WecomError",
 ]
 
 
@@ -45,3 +50,88 @@ class SettingsError(KfstateError):
         """Return source, key, value and what is allowed as one sentence."""
         found = f" is {self.value}" if self.value else ""
         return f"{self.source}: {self.key}{found}; it has to be {self.allowed}"
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class WecomError(KfstateError):
+    """WeCom refused a call: nothing was carried out.
+
+    ``call`` is the call by its path below ``/cgi-bin/kf/``, ``errcode`` and ``errmsg`` are WeCom's own (with what is
+    secret masked), ``name`` is ours for the code. ``meaning`` and ``remedy`` say what it means and what to do, those
+    with ``_zh`` the same in Chinese; ``retry`` is a word of :data:`kfstate.wecom.errcodes.RETRIES`.
+    """
+
+    call: str
+    errcode: int
+    errmsg: str
+    name: str = attrs.field(repr=False)
+    retry: str
+    meaning: str = attrs.field(repr=False)
+    remedy: str = attrs.field(repr=False)
+    meaning_zh: str = attrs.field(repr=False)
+    remedy_zh: str = attrs.field(repr=False)
+
+    def __str__(self) -> str:
+        """Return call, code, meaning and remedy as one sentence, and WeCom's own words."""
+        said = f" ({self.errmsg})" if self.errmsg else ""
+        return f"{self.call} was refused with {self.errcode}: {self.meaning}; {self.remedy}{said}"
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class RateLimitError(WecomError):
+    """WeCom takes this call no more for a while; until ``retry_at`` the client does not make it.
+
+    ``retry_at`` is in microseconds of the client's clock. ``local``: the call was not even made, because the one
+    before it was refused.
+    """
+
+    retry_at: int
+    local: bool
+
+    def __str__(self) -> str:
+        """Return the same as of any refusal, and whether this call was made."""
+        return f"{super().__str__()}{'; not even tried before the limit has passed' if self.local else ''}"
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class UnreachableError(KfstateError):
+    """WeCom could not be reached, or a question to it got no answer: the call changed nothing."""
+
+    call: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return call and reason as one sentence."""
+        return f"{self.call} got no answer: {self.reason}"
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ReplyLostError(KfstateError):
+    """The reply of a call is lost: WeCom may have carried it out. Never repeat it blindly; read the state first."""
+
+    call: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return call and reason as one sentence."""
+        return f"{self.call} may have been carried out, its reply is lost: {self.reason}"
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ReplyError(KfstateError):
+    """What came back is no reply of WeCom.
+
+    ``status`` is the HTTP status, ``path`` where it is wrong (``$.service_state``), ``value`` what stood there (cut,
+    with what is secret masked), ``reason`` why.
+    """
+
+    call: str
+    status: int
+    path: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return call, reason, path and value as one sentence."""
+        at = f" at {self.path}: {self.value}" if self.path else f": {self.value}"
+        return f"{self.call} was answered by what is no reply (HTTP {self.status}), {self.reason}{at}"

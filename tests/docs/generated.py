@@ -16,6 +16,7 @@ from kfstate.machine.kinds import FROM_WECOM, KINDS, RANKS
 from kfstate.machine.spec import ANY
 from kfstate.machine.table import SPEC
 from kfstate.store.own_kinds import FACTS, RULES
+from kfstate.wecom.errcodes import ERRCODES, RETRIES
 from tests.docs.blocks import ROOT, documents
 
 __all__ = ["PARTS", "found", "write"]
@@ -109,6 +110,23 @@ def _own_facts() -> str:
     )  # fmt: skip
 
 
+def _retries() -> str:
+    return _rows(("`retry`", "What it takes"), [(f"`{word}`", meaning) for word, meaning in RETRIES.items()])
+
+
+def _errcodes() -> str:
+    return _rows(
+        ("Code", "Name", "Meaning", "What to do", "Again"),
+        [(str(row.code), f"`{row.name}`", row.meaning, row.remedy, f"`{row.retry}`") for row in ERRCODES.values()],
+    )
+
+
+def _errcodes_zh() -> str:
+    return _rows(
+        ("错误码", "含义", "处理"), [(str(row.code), row.meaning_zh, row.remedy_zh) for row in ERRCODES.values()]
+    )
+
+
 def _engine() -> str:
     kinds = [kind for kind in Engine.__mro__ if kind is not object]
     names = [name for kind in kinds for name in vars(kind) if not name.startswith("_")]
@@ -148,6 +166,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "diagram-repairs": lambda: _diagram(repairs=True),
     "kinds": _kinds,
     "own-facts": _own_facts,
+    "retries": _retries,
+    "errcodes": _errcodes,
+    "errcodes-zh": _errcodes_zh,
     "engine": _engine,
 }
 """Name → what makes the part."""
