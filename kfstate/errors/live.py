@@ -48,7 +48,7 @@ class SettingsError(KfstateError):
 
     def __str__(self) -> str:
         """Return source, key, value and what is allowed as one sentence."""
-        found = f" is {self.value}" if self.value else ""
+        found = f" is {self.value}" if self.value else " is missing"
         return f"{self.source}: {self.key}{found}; it has to be {self.allowed}"
 
 

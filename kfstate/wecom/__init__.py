@@ -4,12 +4,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kfstate.wecom.asgi import CallbackApp
+    from kfstate.wecom.callback import Callback, Notice
+    from kfstate.wecom.router import callback_router
     from kfstate.wecom.secret import Secret
+    from kfstate.wecom.settings import Settings
 
-__all__ = ["Secret"]
+__all__ = [
+    "Callback",
+    "CallbackApp",
+    "Notice",
+    "Secret",
+    "Settings",
+    "callback_router",
+]
 
 _HOMES = {
+    "asgi": ("CallbackApp",),
+    "callback": ("Callback", "Notice"),
+    "router": ("callback_router",),
     "secret": ("Secret",),
+    "settings": ("Settings",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -118,25 +118,27 @@ def decrypt(ciphertext: str, *, key: AesKey, receive_id: str) -> bytes:
     except (UnicodeEncodeError, binascii.Error):
         sealed = b""
     message, receiver = _opened(key, sealed)
-    if message is None:
+    if receiver is None:
         raise CallbackError("decryption", "the message cannot be decrypted with this EncodingAESKey", 403)
     if not hmac.compare_digest(receiver, receive_id.encode("utf-8", "surrogatepass")):
+        del message
         raise CallbackError("receive_id", "the message is for another receiver than this corporation or suite", 403)
     return message
 
 
-def _opened(key: AesKey, sealed: bytes) -> tuple[bytes | None, bytes]:
+def _opened(key: AesKey, sealed: bytes) -> tuple[bytes, bytes | None]:
+    """Return the message and the receive id; no receive id where it cannot be opened."""
     if not sealed or len(sealed) % _BLOCK:
-        return None, b""
+        return b"", None
     decryptor = key.cipher().decryptor()
     padded = decryptor.update(sealed) + decryptor.finalize()
     pad = padded[-1]
     if not 1 <= pad <= _BLOCK or not hmac.compare_digest(padded[-pad:], bytes([pad]) * pad):
-        return None, b""
+        return b"", None
     whole = padded[:-pad]
     end = _HEAD + 4 + int.from_bytes(whole[_HEAD : _HEAD + 4])
     if len(whole) < _HEAD + 4 or end > len(whole):
-        return None, b""
+        return b"", None
     return whole[_HEAD + 4 : end], whole[end:]
 
 

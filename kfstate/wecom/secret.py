@@ -15,29 +15,29 @@ class Secret:
     """Text that only :meth:`reveal` gives.
 
     Whatever prints it (``repr``, ``str``, ``format``, a log record, a traceback that shows variables,
-    ``json.dumps(…, default=str)``) prints ``***``. It cannot be pickled.
+    ``json.dumps(…, default=str)``) prints ``***``, or what is given as ``shown``: a URL without its password. It cannot
+    be pickled.
     """
 
-    __slots__ = ("_reveal",)
+    __slots__ = ("_reveal", "_shown")
 
-    def __init__(self, text: "str | Secret") -> None:
+    def __init__(self, text: "str | Secret", *, shown: str = MASK) -> None:
         plain = revealed(text)
-        self._reveal: Callable[[], str] = lambda: (
-            plain
-        )  # in a closure: `vars` and slot by slot printers meet a function
+        self._reveal: Callable[[], str] = lambda: plain  # in a closure: printers that go through slots meet a function
+        self._shown: str = str(text) if isinstance(text, Secret) else shown
 
     def reveal(self) -> str:
         """Return the text itself. Do not keep it in a variable: a traceback may show it."""
         return self._reveal()
 
     def __repr__(self) -> str:
-        return f"Secret({MASK})"
+        return f"Secret({self._shown})"
 
     def __str__(self) -> str:
-        return MASK
+        return self._shown
 
     def __format__(self, format_spec: str) -> str:
-        return format(MASK, format_spec)
+        return format(self._shown, format_spec)
 
     def __bool__(self) -> bool:
         return bool(self.reveal())
