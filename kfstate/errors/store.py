@@ -160,9 +160,10 @@ class CheckpointError(StoreError):
 
 @attrs.define(slots=False, str=False, eq=False)
 class LeaseLostError(StoreError):
-    """Another runner of this subscription has taken over, so nothing of this one is committed.
+    """Another runner has taken over, so nothing of this one is committed.
 
-    ``epoch`` is that of the runner that lost it, ``current`` the one that counts; 0 where the subscription is gone.
+    ``name`` is that of the subscription, or what the lease was of. ``epoch`` is that of the runner that lost it,
+    ``current`` the one that counts; 0 where the subscription, or the lease, is gone.
     """
 
     name: str

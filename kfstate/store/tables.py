@@ -22,6 +22,7 @@ __all__ = [
     "kf_dead_letter",
     "kf_entry",
     "kf_identity",
+    "kf_lease",
     "kf_log_head",
     "kf_machine",
     "kf_name",
@@ -30,6 +31,7 @@ __all__ = [
     "kf_pull",
     "kf_stream",
     "kf_subscription",
+    "kf_token",
     "metadata",
 ]
 
@@ -225,4 +227,28 @@ kf_dead_letter = Table(
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
     comment="Entries that the handler of a subscription could not handle; gone when it could.",
+)
+
+kf_lease = Table(
+    "kf_lease",
+    metadata,
+    Column("corp_id", Id(64), primary_key=True),
+    Column("kind", Id(16), primary_key=True),
+    Column("name", Id(128), primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Id(128), nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    comment="Which process does what only one may do at a time, until when.",
+)
+
+kf_token = Table(
+    "kf_token",
+    metadata,
+    Column("corp_id", Id(64), primary_key=True),
+    Column("app", Id(64), primary_key=True),
+    Column("sealed", Body, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    comment="Access tokens that processes share, encrypted with a key made from the secret.",
 )
