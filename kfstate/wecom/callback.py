@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 from xml.etree.ElementTree import ParseError
 
 import attrs
-from defusedxml.ElementTree import fromstring
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
 
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.errors import ArgumentError, CallbackError
@@ -137,10 +138,15 @@ def _of(query: Mapping[str, str], name: str) -> str:
 
 
 def _xml(text: bytes) -> "Element | None":
-    """Return the root of an XML document; None where it is none, or has what WeCom never sends."""
+    """Return the root of an XML document; None where it is none, or has what WeCom never sends.
+
+    It is UTF-8 whatever it says of itself: a stranger is not to choose which codec runs.
+    """
+    parser = DefusedXMLParser(encoding="utf-8", forbid_dtd=True)
     try:
-        root: Element = fromstring(text, forbid_dtd=True)
-    except (ParseError, ValueError, LookupError):  # ValueError: defusedxml's own, and encodings that expat cannot take
+        parser.feed(text)
+        root: Element = parser.close()
+    except (ParseError, DefusedXmlException):
         return None
     return root
 
