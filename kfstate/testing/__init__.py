@@ -1,4 +1,4 @@
-"""For tests of what is built on kfstate: builders, a frozen clock, and a simulator of whole worlds of conversations."""
+"""For tests of what is built on kfstate: builders, a frozen clock, simulated worlds, and a server in place of WeCom."""
 
 from kfstate.testing.builders import (
     Element,
@@ -17,6 +17,7 @@ from kfstate.testing.builders import (
     user_recall_msg,
 )
 from kfstate.testing.clock import FrozenClock
+from kfstate.testing.fake import FakeWecom, Fault, ImpossibleActError, Life, Misbehaviour, OpenFacts
 from kfstate.testing.own import (
     correction,
     message_intended,
@@ -35,7 +36,13 @@ from kfstate.testing.simulation import START, Profile, World, pages, simulate, w
 __all__ = [
     "START",
     "Element",
+    "FakeWecom",
+    "Fault",
     "FrozenClock",
+    "ImpossibleActError",
+    "Life",
+    "Misbehaviour",
+    "OpenFacts",
     "Profile",
     "World",
     "correction",
