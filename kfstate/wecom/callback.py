@@ -140,7 +140,7 @@ def _of(query: Mapping[str, str], name: str) -> str:
 def _xml(text: bytes) -> "Element | None":
     """Return the root of an XML document; None where it is none, or has what WeCom never sends.
 
-    It is UTF-8 whatever it says of itself: a stranger is not to choose which codec runs.
+    It is read as UTF-8 whatever encoding it declares: a stranger is not to choose which codec runs.
     """
     parser = DefusedXMLParser(encoding="utf-8", forbid_dtd=True)
     try:
