@@ -52,10 +52,10 @@ def customer_enters(
 ) -> Element:
     """Let the customer open the chat: this opens no session; whoever is new gets a welcome code."""
     world.touch(talk)
-    now, since = world.now(), talk.session.window.since
-    recently = (talk.welcomed_at, since)
+    now = world.now()
     code = None
-    if not talk.desk.native_welcome and all(at is None or now - at >= rules.WINDOW for at in recently):
+    recently = [at for at in (talk.welcomed_at, talk.wrote_at) if at is not None and now - at < rules.WINDOW]
+    if not talk.desk.native_welcome and not recently:
         code = world.codes.give("welcome", *talk.key, session=talk.session.number, now=now)
     context: dict[str, object] = {"scene": scene, "scene_param": scene_param}
     talk.context = (now, context if wechat_channels is None else context | {"wechat_channels": wechat_channels})
@@ -83,6 +83,7 @@ def customer_writes(
         3, msgtype, body, world.second(), msgid=msgid, open_kfid=talk.key[0], external_userid=talk.key[1]
     )
     talk.messages[msgid] = ""
+    talk.wrote_at = world.now()
     after = rules.after_message(before, world.facts, world.now(), menu_click=menu_click)
     world.become(talk, after, "customer", announced=True)
     world.post(talk.desk, element)

@@ -18,6 +18,7 @@ CHOICES: Mapping[str, tuple[object, ...]] = MappingProxyType(
         "expiry_event": _BOOL,
         "trans_event": _BOOL,
         "send_in_untreated": ("moves", "stays", "refused"),
+        "send_in_manual": _BOOL,
         "menu_click_opens": _BOOL,
         "menu_click_renews": _BOOL,
         "manual_message_renews": _BOOL,
@@ -61,9 +62,10 @@ class OpenFacts:
         expiry_event: Whether the end after 48 hours brings a ``session_status_change`` (3).
         trans_event: Whether ``service_state/trans`` brings one, too.
         send_in_untreated: What ``send_msg`` does in 0: it moves the session to 1, leaves it in 0, or is refused.
+        send_in_manual: Whether ``send_msg`` is accepted in 3; the page says no, one project says yes.
         menu_click_opens: Whether the click on a menu item opens a session after the end.
         menu_click_renews: Whether such a click renews the window of five messages.
-        manual_message_renews: Whether a customer message to a servicer (in 3) renews it.
+        manual_message_renews: Whether a customer message to a servicer (in 3) renews it; ``send_in_manual`` shows it.
         ends_untreated: Whether ``trans`` takes a session from 0 to 4.
         ends_robot: The same from 1.
         ends_queue: The same from 2.
@@ -82,6 +84,7 @@ class OpenFacts:
     expiry_event: bool = False
     trans_event: bool = False
     send_in_untreated: Literal["moves", "stays", "refused"] = "moves"
+    send_in_manual: bool = False
     menu_click_opens: bool = True
     menu_click_renews: bool = True
     manual_message_renews: bool = True

@@ -173,9 +173,12 @@ def refusal_of_send(session: Session, facts: OpenFacts, now: int) -> int:
     """Return the errcode with which ``send_msg`` is refused; 0: it is accepted."""
     if session.state is State.FINISHED:
         return 95018 if session.expired else 95013
-    if session.state not in (State.UNTREATED, State.ROBOT):
-        return 95018
-    if session.state is State.UNTREATED and facts.send_in_untreated == "refused":
+    accepted = {
+        State.UNTREATED: facts.send_in_untreated != "refused",
+        State.ROBOT: True,
+        State.MANUAL: facts.send_in_manual,
+    }
+    if not accepted.get(session.state, False):
         return 95018
     if session.window.since is None or now - session.window.since >= WINDOW:
         return 95002

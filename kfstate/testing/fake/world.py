@@ -88,7 +88,8 @@ class Talk:
 
     Attributes:
         messages: msgid → who wrote it (a servicer, or empty for the customer), for recalls.
-        welcomed_at: When it last got a welcome message.
+        welcomed_at: When the customer last got a welcome message.
+        wrote_at: When the customer last wrote, whatever came of it.
         context: How the customer last entered, and when.
         rejected: Whether a servicer refuses the customer's messages.
     """
@@ -98,6 +99,7 @@ class Talk:
     session: Session = attrs.field(factory=Session)
     messages: dict[str, str] = attrs.field(factory=dict)
     welcomed_at: int | None = None
+    wrote_at: int | None = None
     context: tuple[int, Mapping[str, object]] | None = None
     rejected: bool = False
 
