@@ -79,7 +79,7 @@ class OutcomeUnknownError(StoreError):
 
 @attrs.define(slots=False, str=False, eq=False)
 class ClosedError(StoreError):
-    """The engine was closed: it takes no more appends."""
+    """The engine was closed: it takes no more appends; or the client: it makes no more calls."""
 
 
 @attrs.define(slots=False, str=False, eq=False)

@@ -5,26 +5,57 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kfstate.wecom.asgi import CallbackApp
+    from kfstate.wecom.async_client import AsyncClient, AsyncTokenSource
     from kfstate.wecom.callback import Callback, Notice
+    from kfstate.wecom.client import Client
+    from kfstate.wecom.errcodes import ERRCODES, Errcode, errcode
+    from kfstate.wecom.http import AsyncHttpTransport, HttpTransport, Timeouts
+    from kfstate.wecom.replying import PulledPage
+    from kfstate.wecom.retrying import Retries
     from kfstate.wecom.router import callback_router
     from kfstate.wecom.secret import Secret
     from kfstate.wecom.settings import Settings
+    from kfstate.wecom.tokens import TokenSource
+    from kfstate.wecom.transport import Answer, AsyncTransport, Transport
 
 __all__ = [
+    "ERRCODES",
+    "Answer",
+    "AsyncClient",
+    "AsyncHttpTransport",
+    "AsyncTokenSource",
+    "AsyncTransport",
     "Callback",
     "CallbackApp",
+    "Client",
+    "Errcode",
+    "HttpTransport",
     "Notice",
+    "PulledPage",
+    "Retries",
     "Secret",
     "Settings",
+    "Timeouts",
+    "TokenSource",
+    "Transport",
     "callback_router",
+    "errcode",
 ]
 
 _HOMES = {
     "asgi": ("CallbackApp",),
+    "async_client": ("AsyncClient", "AsyncTokenSource"),
     "callback": ("Callback", "Notice"),
+    "client": ("Client",),
+    "errcodes": ("ERRCODES", "Errcode", "errcode"),
+    "http": ("AsyncHttpTransport", "HttpTransport", "Timeouts"),
+    "replying": ("PulledPage",),
+    "retrying": ("Retries",),
     "router": ("callback_router",),
     "secret": ("Secret",),
     "settings": ("Settings",),
+    "tokens": ("TokenSource",),
+    "transport": ("Answer", "AsyncTransport", "Transport"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
