@@ -13,6 +13,7 @@ from cyclopts.config import Env
 
 from kfstate import __version__
 from kfstate.cli import (
+    callback,
     care,
     config,
     conversations,
@@ -67,7 +68,11 @@ def build() -> App:
     _add(app, ask, conversations.conversations, conversations.show, conversations.sessions, history.history)
     _add(app, ask, history.explain, staffing.queue, staffing.load, side.anomalies, side.fates, side.codes)
     _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)
-    parts = {ask: (following.app,), keep: (projections.app, letters.app, db.app, config.app, machine.app)}
+    parts = {
+        log: (callback.app,),
+        ask: (following.app,),
+        keep: (projections.app, letters.app, db.app, config.app, machine.app),
+    }
     for group, apps in parts.items():
         for part in apps:
             part.group = (group,)

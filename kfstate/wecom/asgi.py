@@ -43,14 +43,22 @@ class _Answer:
 class CallbackApp:
     """Answer WeCom's GET check and its POSTs; tell ``on_notice`` of each callback once, after the answer.
 
-    Every path is the callback's. ``max_body`` is in bytes, ``body_timeout`` in seconds: WeCom itself waits for five.
+    ``path``: the only one that is answered; without it all are, for whoever mounts the application has chosen one.
+    ``max_body`` is in bytes, ``body_timeout`` in seconds: WeCom itself waits for five.
     """
 
     def __init__(
-        self, callback: Callback, on_notice: OnNotice, *, max_body: int = 65_536, body_timeout: float = 5.0
+        self,
+        callback: Callback,
+        on_notice: OnNotice,
+        *,
+        path: str | None = None,
+        max_body: int = 65_536,
+        body_timeout: float = 5.0,
     ) -> None:
         self._callback = callback
         self._on_notice = on_notice
+        self._path = path
         self._max_body = max_body
         self._body_timeout = body_timeout
         self._repeats = Repeats(callback.clock)
@@ -82,6 +90,8 @@ class CallbackApp:
                 await self._tell(notice)
 
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[_Answer, Notice | None]:
+        if self._path not in {None, scope["path"]}:
+            raise CallbackError("path", "there is nothing at this path", HTTPStatus.NOT_FOUND)
         if scope["method"] not in {"GET", "POST"}:
             raise CallbackError("method", "the method is neither GET nor POST", HTTPStatus.METHOD_NOT_ALLOWED)
         query = _query(scope["query_string"])

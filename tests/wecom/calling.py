@@ -108,6 +108,7 @@ async def _ask(
 
     scope = {
         "type": "http",
+        "path": "/",
         "method": method,
         "query_string": query if isinstance(query, bytes) else urlencode(query).encode(),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],

@@ -100,6 +100,12 @@ def test_harmless_headers(headers: dict[str, str]) -> None:
     assert 200 == post(CallbackApp(callback(), Mail()), sealed(event()), headers).status
 
 
+def test_one_path_only() -> None:
+    """Where a path is given, the others are not there."""
+    found = [post(CallbackApp(callback(), Mail(), path=path), SIGNED).status for path in (None, "/", "/kf")]
+    assert [200, 200, 404] == found
+
+
 def test_body_in_pieces() -> None:
     """Byte by byte is as good; a client that goes away gets no answer."""
     mail = Mail()
@@ -184,7 +190,7 @@ def test_a_slow_one_does_not_delay_the_answer(*, sync: bool) -> None:
                 answered.append(number)
                 done.set()
 
-        await app({"type": "http", "method": "POST", "query_string": query, "headers": []}, receive, send)
+        await app({"type": "http", "path": "/", "method": "POST", "query_string": query, "headers": []}, receive, send)
 
     async def both() -> None:
         events = [asyncio.Event(), asyncio.Event()]
