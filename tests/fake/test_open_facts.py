@@ -214,6 +214,21 @@ def test_silent_end_event(open_shop: Open, told: bool) -> None:  # noqa: FBT001 
     assert (shop.state, kinds(shop)) == (4, [3] * told)
 
 
+def test_pulls_without_token(open_shop: Open) -> None:
+    """Pulls without a token are limited per minute and account."""
+    shop = open_shop(OpenFacts(pulls_without_token=2))
+    other = shop.wecom.account()
+
+    def pull(open_kfid: str = shop.account.open_kfid) -> int:
+        errcode: int = shop.api("sync_msg", open_kfid=open_kfid)["errcode"]
+        return errcode
+
+    assert [pull() for _ in range(3)] == [0, 0, 45009]
+    assert pull(other.open_kfid) == 0
+    shop.clock.advance(60)
+    assert pull() == 0
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("session_anchor", "never"), ("trans_event", "yes"), ("silent_end_after", 0), ("own_routing", None)],

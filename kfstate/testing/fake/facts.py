@@ -31,15 +31,18 @@ CHOICES: Mapping[str, tuple[object, ...]] = MappingProxyType(
         "own_routing": ("none", "robot", "queue", "servicer"),
         "silent_end_after": (None, 1_800),
         "silent_end_event": _BOOL,
+        "pulls_without_token": (None,),
     }
 )
 """Every switch with the values that :meth:`OpenFacts.pairwise` combines."""
 
+_NUMBERS = frozenset({"silent_end_after", "pulls_without_token"})
+
 
 def _one_of(facts: "OpenFacts", attribute: "attrs.Attribute[object]", value: object) -> None:
-    if attribute.name == "silent_end_after":
+    if attribute.name in _NUMBERS:
         sound = value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
-        expected = "None or a number of seconds above 0"
+        expected = "None or a whole number above 0"
     else:
         sound = any(value is choice or (value == choice and isinstance(value, str)) for choice in _choices(attribute))
         expected = f"one of {_choices(attribute)}"
@@ -77,6 +80,8 @@ class OpenFacts:
         silent_end_after: Seconds after which a session ends by itself when the servicer who got it says nothing; None:
             never.
         silent_end_event: Whether that end brings a ``session_status_change`` (3).
+        pulls_without_token: How many pulls a minute ``sync_msg`` takes for an account without the token of a callback,
+            before it says 45009; None: any number. The page calls the limit strict and does not name it.
     """
 
     session_anchor: Literal["last_message", "opening"] = "last_message"
@@ -97,6 +102,7 @@ class OpenFacts:
     own_routing: Literal["none", "robot", "queue", "servicer"] = "none"
     silent_end_after: int | None = None
     silent_end_event: bool = False
+    pulls_without_token: int | None = None
 
     @classmethod
     def pairwise(cls) -> tuple["OpenFacts", ...]:

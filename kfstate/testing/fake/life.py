@@ -35,17 +35,26 @@ class Life:
     Nobody plays the routing service: sessions leave 0 and 1 by its calls only, or by WeCom's own routing.
     """
 
-    def __init__(self, wecom: "FakeWecom", *, seed: int | str = 0, customers: int = 12, servicers: int = 3) -> None:
+    def __init__(
+        self,
+        wecom: "FakeWecom",
+        *,
+        account: Account | None = None,
+        seed: int | str = 0,
+        customers: int = 12,
+        servicers: int = 3,
+    ) -> None:
         """Add an account, its servicers and as many customers to a server.
 
         Args:
             wecom: Where.
+            account: An account that is there already.
             seed: Decides everything that is left to chance.
             customers: How many customers there are.
             servicers: How many servicers, at most 10.
         """
         self.rand: Chance = chance(seed, "life")
-        self.account: Account = wecom.account("一天")
+        self.account = account or wecom.account("一天")
         self.staff = [self.account.servicer(userid) for userid in SERVICERS[:servicers]]
         self.resting: set[str] = set()
         self.customers = [wecom.customer() for _ in range(customers)]

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kfstate.clock import SECOND
 from kfstate.testing.fake.mailbox import Mailbox, Read, cursor_at, position_of
 from kfstate.testing.fake.refusals import RefusedError, choice, desk_of, number, text
-from kfstate.testing.fake.world import World
+from kfstate.testing.fake.world import Desk, World
 from kfstate.testing.simulation.dice import shuffle
 
 __all__ = ["sync_msg"]
@@ -18,7 +19,9 @@ def sync_msg(world: World, request: Mapping[str, Any]) -> dict[str, Any]:
     token = text(request, "token", default="")
     limit = number(request, "limit", low=1, high=1_000, default=1_000)
     choice(request, "voice_format", (0, 1), 0)
-    if token and world.pull_tokens.valid(token, world.now(), desk.open_kfid) != "good":
+    if not token:
+        _limited(world, desk)
+    elif world.pull_tokens.valid(token, world.now(), desk.open_kfid) != "good":
         raise RefusedError(95007)
     start = 0
     if cursor:
@@ -34,6 +37,17 @@ def sync_msg(world: World, request: Mapping[str, Any]) -> dict[str, Any]:
         shuffle(world.dice.sequence("order of a page"), entries)
     next_cursor = cursor_at(desk.open_kfid, world.generation, page.position)
     return {"next_cursor": next_cursor, "has_more": int(page.more), "msg_list": entries}
+
+
+def _limited(world: World, desk: Desk) -> None:
+    """Refuse pulls without a token that come too often."""
+    most, now = world.facts.pulls_without_token, world.now()
+    if most is None:
+        return
+    desk.pulls = [at for at in desk.pulls if now - at < 60 * SECOND]
+    if len(desk.pulls) >= most:
+        raise RefusedError(45009)
+    desk.pulls.append(now)
 
 
 def _page(world: World, mailbox: Mailbox, start: int, limit: int) -> Read:

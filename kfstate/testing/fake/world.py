@@ -42,6 +42,7 @@ class Desk:
         servicers: By casefolded id: WeCom ignores their case.
         departments: Those whose members serve, with their members, which no call tells.
         msgids: The ids that senders have chosen.
+        pulls: When it was last pulled without a token.
     """
 
     open_kfid: str
@@ -54,6 +55,7 @@ class Desk:
     departments: dict[int, dict[str, Member]] = attrs.field(factory=dict)
     mailbox: Mailbox = attrs.field(factory=Mailbox)
     msgids: set[str] = attrs.field(factory=set)
+    pulls: list[int] = attrs.field(factory=list)
     turn: int = 0
 
     def members(self) -> dict[str, Member]:
