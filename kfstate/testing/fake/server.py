@@ -5,6 +5,7 @@ import sys
 import threading
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 
 from kfstate.clock import SECOND
 from kfstate.concurrency import THREADS, Running
@@ -93,7 +94,6 @@ class _Http(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Http
     protocol_version = "HTTP/1.1"
     server_version = "FakeWecom"
     sys_version = ""
@@ -111,16 +111,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Return the time of the world, as the ``Date`` header says it."""
-        return formatdate(self.server.world.now() / SECOND if timestamp is None else timestamp, usegmt=True)
+        return formatdate(self._http.world.now() / SECOND if timestamp is None else timestamp, usegmt=True)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (http.server's signature)
         """Leave it to the journal: ``FakeWecom.calls``."""
 
+    @property
+    def _http(self) -> _Http:
+        return cast("_Http", self.server)
+
     def _answer(self, body: bytes) -> None:
-        found = answer(self.server.world, self.command, self.path, body)
+        found = answer(self._http.world, self.command, self.path, body)
         if found.ending != "reply":
             if found.ending == "hang":
-                self.server.closing.wait(self.server.world.dice.misbehaviour.hang_seconds)
+                self._http.closing.wait(self._http.world.dice.misbehaviour.hang_seconds)
             self.close_connection = True
             return
         self.send_response(found.status)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -267,10 +267,6 @@ class World:
             change_type, *talk.key, second, old=old, new=new, msg_code=code, msgid=self.event_id()
         )
         return self.post(talk.desk, event)
-
-    def undelivered(self) -> Iterator[Desk]:
-        """Yield the accounts that have entries on their way."""
-        yield from (desk for desk in self.desks.values() if desk.mailbox.held)
 
     def _watch(self, talk: Talk) -> None:
         """Remember when a session ends without anybody's doing; one that is noticed late is not waited for."""
