@@ -90,7 +90,7 @@ class CallbackApp:
                 await self._tell(notice)
 
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[_Answer, Notice | None]:
-        if self._path not in {None, scope["path"]}:
+        if self._path is not None and scope["path"] != self._path:
             raise CallbackError("path", "there is nothing at this path", HTTPStatus.NOT_FOUND)
         if scope["method"] not in {"GET", "POST"}:
             raise CallbackError("method", "the method is neither GET nor POST", HTTPStatus.METHOD_NOT_ALLOWED)

@@ -3,7 +3,6 @@
 A reader returns the value, or raises ``ValueError``; what may stand there is said by ``allowed``.
 """
 
-import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -113,10 +112,10 @@ def _matching(pattern: re.Pattern[str], text: str, *, empty: bool = False) -> st
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError  # noqa: TRY004 (one error for whatever is wrong)
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
+    try:
+        return float(value)  # not a number, and infinite ones, are in no range
+    except OverflowError:
+        raise ValueError from None
 
 
 def seconds(low: float, high: float) -> Kind:

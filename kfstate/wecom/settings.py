@@ -212,7 +212,7 @@ def _tables(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         where = str(error).partition("(")[2].rstrip(")") or "somewhere"
         raise SettingsError(str(path), "the file", f"not TOML {where}", "TOML") from None
-    except (UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no UTF-8, numbers without end, brackets without end
         raise SettingsError(str(path), "the file", "not TOML in UTF-8", "TOML") from None
     return tables
 

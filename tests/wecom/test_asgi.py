@@ -100,6 +100,25 @@ def test_harmless_headers(headers: dict[str, str]) -> None:
     assert 200 == post(CallbackApp(callback(), Mail()), sealed(event()), headers).status
 
 
+def test_queries_that_say_too_much() -> None:
+    """A genuine query with a field twice, or with dozens of others, is refused: others may read it otherwise."""
+    query = urlencode(SIGNED.query).encode()
+    assert [200, 400, 400] == [
+        found.status
+        for more in (b"&agent=1", b"&nonce=1372623149", b"".join(b"&a%d=1" % i for i in range(30)))
+        if (found := ask(CallbackApp(callback(), Mail()), "POST", query + more, [BODY], XML))
+    ]
+
+
+def test_the_body_is_waited_for_that_long(caplog: pytest.LogCaptureFixture) -> None:
+    """Not a second longer: a stranger does not hold our memory."""
+    caplog.set_level(logging.INFO)
+    begin = time.monotonic()
+    ask(CallbackApp(callback(), Mail(), body_timeout=0.01), "POST", SIGNED.query, [BODY[:10], None], XML)
+    assert time.monotonic() - begin < 20
+    assert "(slow)" in caplog.text
+
+
 def test_one_path_only() -> None:
     """Where a path is given, the others are not there."""
     found = [post(CallbackApp(callback(), Mail(), path=path), SIGNED).status for path in (None, "/", "/kf")]

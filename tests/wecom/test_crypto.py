@@ -119,6 +119,15 @@ def test_what_is_no_ciphertext_is_refused(text: str) -> None:
     assert 403 == refused.value.status
 
 
+@pytest.mark.parametrize("more", ["\n", " ", "!", "-", "=", "====", "\x00"])
+def test_base64_is_taken_by_its_letter(more: str) -> None:
+    """A ciphertext with anything between or behind is another one, though lenient decoders would skip it."""
+    good = sealed(MESSAGE).encrypt
+    for changed in (good + more, good[:8] + more + good[8:], more + good):
+        with pytest.raises(CallbackError, match="cannot be decrypted"):
+            decrypt(changed, key=AesKey(KEY), receive_id=CORP)
+
+
 def test_other_keys_and_receivers_are_refused() -> None:
     """A message with another key cannot be opened, one for another corporation is not ours."""
     with pytest.raises(CallbackError, match="cannot be decrypted"):

@@ -209,7 +209,15 @@ def test_changed_ciphertexts(place: int, change: int) -> None:
 LINES = [
     *(b'secret = "hunter2"', b'secrt = "hunter2"', b'token = "hunter2', b'token = ["hunter2"]', b'aes_key = "hunter2"'),
     *(b'db = "postgresql://u:hunter2@/x"', b'db = "a://:hunter2@:x/"', b'callback = "hunter2"', b"\xff", b"=", b"\n"),
-    *(b"[callback]", b"[[sync]]", b"accounts = [1]", b"port = true", b"interval = nan", b"a.b.c = 1979-05-27"),
+    *(
+        b"[callback]",
+        b"[[sync]]",
+        b"accounts = [1]",
+        b"port = true",
+        b"interval = nan",
+        b"timeout = 1" + b"0" * 5000,
+        b"a.b.c = 1979-05-27",
+    ),
 ]
 
 

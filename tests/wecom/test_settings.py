@@ -171,6 +171,7 @@ def test_bad_files(tmp_path: Path) -> None:
         (b'secret = "hunter2', r"not TOML at end of document"),
         (b"secret = 'hunter2\xff'", "not TOML in UTF-8"),
         (b"a = " + b"[" * 5000, "not TOML"),
+        (b"timeout = " + b"9" * 5000, "not TOML"),
         (b'callback = "hunter2"', r"callback is no section.*\[callback\]"),
         (b'secrt = "hunter2"', "secrt is unknown.*secret, perhaps"),
         (b'[zz]\nqq = "hunter2"', r"zz is unknown.*one of corp_id"),
