@@ -46,15 +46,10 @@ def reply(
     Raises :class:`~kfstate.errors.WecomError` where WeCom refused, and :class:`~kfstate.errors.ReplyError` where it is
     none.
     """
-    members = members_of(call, answer, secrets)
-    if not isinstance(members, dict):
-        raise members
-    for name, wanted in needs.items():
-        found = members.get(name)
-        # A list that has nothing in it may be left out.
-        if not _is(found, wanted) and not (wanted is list and found is None):
-            raise _wrong(call, answer.status, f"$.{name}", found, wanted, secrets)
-    return decode_model(members, kind)
+    got = _reply(call, answer, kind, secrets, needs)
+    if isinstance(got, Exception):
+        raise got
+    return got
 
 
 def page(open_kfid: str, answer: Answer, secrets: Sequence[Secret]) -> PulledPage:
@@ -62,24 +57,64 @@ def page(open_kfid: str, answer: Answer, secrets: Sequence[Secret]) -> PulledPag
 
     Raises as :func:`reply`.
     """
+    got = _page(open_kfid, answer, secrets)
+    if isinstance(got, Exception):
+        raise got
+    return got
+
+
+# What follows returns its errors: raised from there, a traceback would show what came in.
+
+
+def members_of(call: str, answer: Answer, secrets: Sequence[Secret]) -> dict[str, Any] | WecomError | ReplyError:
+    """Return the members of a reply, or what to raise."""
     if reason := _no_json(answer):
-        raise ReplyError("sync_msg", answer.status, "", excerpt(answer.body, secrets) or "nothing", reason)
+        return ReplyError(call, answer.status, "", excerpt(answer.body, secrets) or "nothing", reason)
+    try:
+        members = parse_object(answer.body.removeprefix(b"\xef\xbb\xbf"), "$")
+    except WireError as error:
+        return ReplyError(call, answer.status, "$", excerpt(answer.body, secrets), error.reason)
+    code, errmsg = members.get("errcode"), members.get("errmsg")
+    if not isinstance(code, int) or isinstance(code, bool):
+        return _wrong(call, answer.status, "$.errcode", code, int, secrets)
+    if code != 0:
+        return refusal(call, code, excerpt(errmsg, secrets) if isinstance(errmsg, str) else "")
+    return members
+
+
+def _reply(
+    call: str, answer: Answer, kind: type[R], secrets: Sequence[Secret], needs: Mapping[str, type]
+) -> R | WecomError | ReplyError:
+    members = members_of(call, answer, secrets)
+    if not isinstance(members, dict):
+        return members
+    for name, wanted in needs.items():
+        found = members.get(name)
+        # A list that has nothing in it may be left out.
+        if not _is(found, wanted) and not (wanted is list and found is None):
+            return _wrong(call, answer.status, f"$.{name}", found, wanted, secrets)
+    return decode_model(members, kind)
+
+
+def _page(open_kfid: str, answer: Answer, secrets: Sequence[Secret]) -> PulledPage | WecomError | ReplyError:
+    call = "sync_msg"
+    if reason := _no_json(answer):
+        return ReplyError(call, answer.status, "", excerpt(answer.body, secrets) or "nothing", reason)
     try:
         raw = split_page(answer.body)
-    except WireError as error:
-        wrong = error
-    else:
-        # Without an errcode it is no page of WeCom, but the answer of something in between.
-        if b'"errcode"' not in answer.body:
-            raise _wrong("sync_msg", answer.status, "$.errcode", None, int, secrets)
-        return PulledPage(
-            open_kfid=open_kfid, body=answer.body, date_at=answer.date_at, has_more=raw.has_more,
-            next_cursor=raw.next_cursor, unread_cursor=raw.unread_cursor, elements=len(raw.elements),
-        )  # fmt: skip
-    refused = members_of("sync_msg", answer, secrets) if wrong.path == "$.errcode" else None
-    if isinstance(refused, (WecomError, ReplyError)):
-        raise refused
-    raise ReplyError("sync_msg", answer.status, wrong.path, excerpt(wrong.value, secrets), wrong.reason)
+    except WireError:
+        # The slow way finds what is wrong; the page itself is for those that are whole.
+        members = members_of(call, answer, secrets)
+        if not isinstance(members, dict):
+            return members
+        return _wrong(call, answer.status, "$.msg_list", members.get("msg_list"), list, secrets)
+    # Without an errcode it is no page of WeCom, but the answer of something in between.
+    if b'"errcode"' not in answer.body:
+        return _wrong(call, answer.status, "$.errcode", None, int, secrets)
+    return PulledPage(
+        open_kfid=open_kfid, body=answer.body, date_at=answer.date_at, has_more=raw.has_more,
+        next_cursor=raw.next_cursor, unread_cursor=raw.unread_cursor, elements=len(raw.elements),
+    )  # fmt: skip
 
 
 def refusal(call: str, code: int, errmsg: str) -> WecomError:
@@ -93,22 +128,6 @@ def refusal(call: str, code: int, errmsg: str) -> WecomError:
 def limited(error: WecomError, retry_at: int, *, local: bool = False) -> RateLimitError:
     """Return the error for an errcode that speaks of a limit."""
     return RateLimitError(**{**vars(error), "retry_at": retry_at, "local": local})
-
-
-def members_of(call: str, answer: Answer, secrets: Sequence[Secret]) -> dict[str, Any] | WecomError | ReplyError:
-    """Return the members of a reply, or what to raise: not from here, where a traceback would show what came in."""
-    if reason := _no_json(answer):
-        return ReplyError(call, answer.status, "", excerpt(answer.body, secrets) or "nothing", reason)
-    try:
-        members = parse_object(answer.body.removeprefix(b"\xef\xbb\xbf"), "$")
-    except WireError as error:
-        return ReplyError(call, answer.status, "$", excerpt(answer.body, secrets), error.reason)
-    code, errmsg = members.get("errcode"), members.get("errmsg")
-    if not isinstance(code, int) or isinstance(code, bool):
-        return _wrong(call, answer.status, "$.errcode", code, int, secrets)
-    if code != 0:
-        return refusal(call, code, excerpt(errmsg, secrets) if isinstance(errmsg, str) else "")
-    return members
 
 
 def _no_json(answer: Answer) -> str:

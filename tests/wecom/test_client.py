@@ -282,7 +282,7 @@ def wrongs() -> list[tuple[str, str, object, str]]:
         (call, name, {"a": 1}, "{'a': 1}") for call, name in lists.items()
     ]  # fmt: skip
     found += [("service_state/get", "service_state", value, f"{value}") for value in ("3", True, [3])]
-    return [*found, ("service_state/get", "service_state", None, "nothing"), ("sync_msg", "msg_list", "x", '"x"')]
+    return [*found, ("service_state/get", "service_state", None, "nothing"), ("sync_msg", "msg_list", "x", "x")]
 
 
 @pytest.mark.parametrize("wrong", wrongs(), ids=str)
