@@ -28,12 +28,20 @@ def echo(request: httpx2.Request) -> str:
     return f"{request.url.scheme}://{request.url.host}{request.url.raw_path.decode()}"
 
 
+def bare(request: httpx2.Request) -> str:
+    """Return what is secret in a request, without the names that tell it."""
+    return request.url.params.get("access_token") or str(request.url.params["corpsecret"])
+
+
 ECHOES: dict[str, Callable[[httpx2.Request], httpx2.Response]] = {
     "a page": lambda request: httpx2.Response(200, text=f"<html><a href='{echo(request)}'>again</a>"),
     "an HTTP error": lambda request: httpx2.Response(502, text=f"GET {echo(request)} failed"),
     "a redirect": lambda request: httpx2.Response(302, headers={"location": echo(request)}, text=echo(request)),
     "quoted": lambda request: httpx2.Response(500, text=f"next={quote(echo(request), safe='')}"),
     "at the cut": lambda request: httpx2.Response(500, text="x" * 190 + echo(request)),
+    "bare": lambda request: httpx2.Response(500, text=f"nobody knows {bare(request)} here"),
+    "bare at the cut": lambda request: httpx2.Response(500, text=f"{'x' * 180}{bare(request)}"),
+    "bare errmsg": lambda request: httpx2.Response(200, json={"errcode": 40058, "errmsg": f"{bare(request)}?"}),
     "broken JSON": lambda request: httpx2.Response(200, text=f'{{"url": "{echo(request)}"'),
     "no JSON at the end": lambda request: httpx2.Response(200, text=f'"{echo(request)}" {{'),
     "errmsg": lambda request: httpx2.Response(200, json={"errcode": 40058, "errmsg": f"bad: {echo(request)}"}),
