@@ -109,6 +109,15 @@ def test_code_of_the_pool_is_good_for_48_hours(shop: Shop) -> None:
     assert shop.answer(code)["errcode"] == 40029
 
 
+def test_code_of_another_session(shop: Shop) -> None:
+    """A code is good in its own session only, though the next one be in the same state."""
+    shop.writes()
+    code = shop.trans(2)["msg_code"]
+    shop.trans(4)
+    shop.bring_to(2)
+    assert shop.answer(code)["errcode"] == 95018
+
+
 def test_codes_come_once_in_a_session(shop: Shop) -> None:
     """`trans` gives a code with the first change to 3 and with that to 4, not with the second to 3."""
     shop.writes()

@@ -11,9 +11,19 @@ import httpx2
 import pytest
 
 from kfstate.testing import FakeWecom, FrozenClock, ImpossibleActError, Misbehaviour
+from kfstate.testing.fake import Change, rules
 from tests.fake.api import START, Api, Shop
 
 __all__: list[str] = []
+
+
+def _no_more_threads_than(count: int) -> bool:
+    """Tell whether threads have ended; one that closed its connection needs a moment more."""
+    for _ in range(200):
+        if threading.active_count() <= count:
+            return True
+        threading.Event().wait(0.01)
+    return False
 
 
 def test_connections_are_kept(shop: Shop) -> None:
@@ -45,14 +55,15 @@ def test_end_hangs_up(clock: FrozenClock) -> None:
     with pytest.raises(httpx2.HTTPError):
         api.http.get("gettoken")
     api.close()
-    assert threading.active_count() == before
+    assert _no_more_threads_than(before)
     with pytest.raises(RuntimeError):
         _ = wecom.url
     wecom.close()
 
 
 def test_end_wakes_who_was_hung(clock: FrozenClock) -> None:
-    """A call that gets no answer does not hold up the end."""
+    """A call that gets no answer does not hold up the end, nor does its thread outlive it."""
+    before = threading.active_count()
     wecom = FakeWecom(clock=clock, misbehave=Misbehaviour(hung=1, hang_seconds=600)).start()
     api = Api(wecom, timeout=30)
     with ThreadPoolExecutor(1) as pool:
@@ -63,6 +74,7 @@ def test_end_wakes_who_was_hung(clock: FrozenClock) -> None:
         with pytest.raises(httpx2.RemoteProtocolError):
             waiting.result(10)
     api.close()
+    assert _no_more_threads_than(before)
 
 
 def test_a_port_of_ones_own(clock: FrozenClock) -> None:
@@ -94,9 +106,21 @@ def test_errors_of_the_server_are_not_lost(clock: FrozenClock, monkeypatch: pyte
         wecom.close()
 
 
-def test_many_at_once(open_shop: Callable[..., Shop]) -> None:
+def _slowly(function: Callable[..., int]) -> Callable[..., int]:
+    """Let other threads in between a decision and what follows from it."""
+
+    def slow(*args: object) -> int:
+        result = function(*args)
+        threading.Event().wait(0.001)
+        return result
+
+    return slow
+
+
+def test_many_at_once(open_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch) -> None:
     """Scripts and clients in many threads: each session is changed once at a time, and no entry is lost."""
     shop = open_shop()
+    monkeypatch.setattr("kfstate.testing.fake.rules.refusal_of_trans", _slowly(rules.refusal_of_trans))
     customers = [shop.wecom.customer() for _ in range(20)]
     shop.api.gettoken()
     won: list[int] = []
@@ -123,6 +147,7 @@ def test_many_at_once(open_shop: Callable[..., Shop]) -> None:
     with ThreadPoolExecutor(8) as pool:
         for done in [*(pool.submit(client, number) for number in range(4)), *(pool.submit(script) for _ in range(4))]:
             done.result(60)
+    _each_follows_the_last(shop.wecom.changes)
     assert len(won) >= len(customers)
     api_changes = [change for change in shop.wecom.changes if change.by == "api"]
     assert len(api_changes) == len(won)
@@ -130,6 +155,16 @@ def test_many_at_once(open_shop: Callable[..., Shop]) -> None:
     assert shop.api.entries(shop.account.open_kfid, limit=7) == entries
     assert len({entry["msgid"] for entry in entries}) == len(entries)
     assert [entry["origin"] for entry in entries].count(3) == 5 * len(customers)
+
+
+def _each_follows_the_last(changes: list[Change]) -> None:
+    """Every change of a conversation begins where the one before it ended, and really changes something."""
+    last: dict[str, tuple[int, str]] = {}
+    for change in changes:
+        before = last.get(change.external_userid, (4, ""))
+        assert before[0] == change.before
+        assert before != (change.after, change.servicer)
+        last[change.external_userid] = (change.after, change.servicer)
 
 
 def test_half_a_request(shop: Shop) -> None:

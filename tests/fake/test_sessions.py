@@ -103,6 +103,16 @@ def test_servicer_takes_back_what_was_handed_over(shop: Shop) -> None:
     assert shop.get()["servicer_userid"] == "zhang"
 
 
+def test_servicer_writes_in_what_was_handed_over(shop: Shop) -> None:
+    """A servicer who writes in a session that is another's by now takes it back: 3 → 3."""
+    shop.bring_to(3)
+    shop.account.hands_over(shop.customer, "li")
+    shop.account.writes(shop.customer, "zhang")
+    event = shop.events()[-1]
+    assert (event["change_type"], event["old_servicer_userid"], event["new_servicer_userid"]) == (4, "li", "zhang")
+    assert shop.get()["servicer_userid"] == "zhang"
+
+
 def test_session_lasts_48_hours(shop: Shop) -> None:
     """48 hours after the last customer message a session is over, without a word; the next message opens another."""
     shop.bring_to(3)

@@ -37,11 +37,10 @@ class Server:
 
     def close(self) -> None:
         """Hang up on everybody and free the port; an error that no client was told is raised here."""
-        self._http.hang_up()
         if self._running is not None:
             self._http.shutdown()
             self._running.join(PATIENCE)
-        self._http.wait_for_connections()
+        self._http.hang_up()
         self._http.server_close()
         if self._http.failures:
             raise self._http.failures[0]
@@ -80,16 +79,11 @@ class _Http(ThreadingHTTPServer):
             self.failures.append(error)
 
     def hang_up(self) -> None:
-        """End every connection; who waits for the next request wakes up."""
+        """End every connection, wake who waits on one, and wait until every thread has closed its own."""
         self.closing.set()
         with self._gone:
             for connection in self._open:
                 _half_close(connection)
-
-    def wait_for_connections(self) -> None:
-        """Wait until every thread has closed its connection; one that came in meanwhile is ended, too."""
-        self.hang_up()
-        with self._gone:
             self._gone.wait_for(lambda: not self._open, PATIENCE)
 
 
