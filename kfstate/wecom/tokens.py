@@ -69,13 +69,9 @@ def fetcher(transport: Transport, corp_id: str, secret: Secret, *, clock: Clock,
     def fetch() -> FetchedToken:
         rates.ask(GETTOKEN)
         began = clock.now()
-        lost = None
-        try:
-            answer = transport.send("GET", _PATH, {"corpid": corp_id, "corpsecret": secret}, None)
-        except (ReplyLostError, UnreachableError) as error:
-            lost = error.reason
-        if lost is not None:
-            raise UnreachableError(GETTOKEN, lost)
+        answer = _asked(transport, corp_id, secret)
+        if isinstance(answer, UnreachableError):
+            raise answer
         got = _granted(answer, began, (secret,))
         if isinstance(got, FetchedToken):
             rates.accepted(GETTOKEN)
@@ -85,6 +81,13 @@ def fetcher(transport: Transport, corp_id: str, secret: Secret, *, clock: Clock,
         raise got
 
     return fetch
+
+
+def _asked(transport: Transport, corp_id: str, secret: Secret) -> Answer | UnreachableError:
+    try:
+        return transport.send("GET", _PATH, {"corpid": corp_id, "corpsecret": secret}, None)
+    except (ReplyLostError, UnreachableError) as error:
+        return UnreachableError(GETTOKEN, error.reason)
 
 
 def _granted(answer: Answer, began: int, secrets: Sequence[Secret]) -> FetchedToken | WecomError | ReplyError:
