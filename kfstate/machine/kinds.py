@@ -39,6 +39,7 @@ OWN_KINDS = frozenset(
         "history_gap",
         "own_action",
         "session_expired",
+        "limit_reached",
         "machine_activated",
         "redecoded",
         "correction",

@@ -281,6 +281,7 @@ _STAYING = tuple(
         ("servicer_reading", "the servicer's status was read"),
         ("account_reading", "the account was read"),
         ("session_expired", "the expiry was made visible"),
+        ("limit_reached", "somebody has waited too long"),
         ("machine_activated", "another machine went live"),
         ("redecoded", "an entry was decoded again, to nothing that moves"),
     )

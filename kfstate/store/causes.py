@@ -32,7 +32,7 @@ _INTENTS = (
     " AND ref IN (??)"
 )
 _PARTS = 100
-_WITHIN = frozenset({"correction", "session_expired"})
+_WITHIN = frozenset({"correction", "limit_reached", "session_expired"})
 """Kinds that speak about an entry of their own conversation, and have no effect on any other."""
 
 

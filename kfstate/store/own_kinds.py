@@ -66,6 +66,7 @@ RULES = {
     "history_gap": _rule("from_at", "cause", stream="any"),
     "own_action": _rule("via", "msgid errcode servicer_userid code code_kind cause", stream="any"),
     "session_expired": _rule("target", "from_at"),
+    "limit_reached": _rule("via from_at", "target servicer_userid cause"),
     "machine_activated": _rule("fingerprint", "", stream="log"),
     "redecoded": _rule(
         "target as_kind",
