@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from kfstate.machine.compiled import MACHINE
 from kfstate.projections import builds
 from kfstate.projections.builds import NAME, Build
-from kfstate.projections.folding import Folding, Progress, chain_at
+from kfstate.projections.folding import Folding, Progress
 from kfstate.projections.projector import Projected, Projector
+from kfstate.store.checkpoint import chain_at
 from kfstate.store.dialect import query
 from kfstate.store.head import lock_head
 from kfstate.store.rows import Appended, Head
