@@ -22,7 +22,7 @@ def is_ours(conn: Connection) -> bool:
 
 def is_in_one_go(conn: Connection) -> bool:
     """Tell whether the connection is in pipeline mode, in which it cannot COPY."""
-    return is_ours(conn) and bool(cast(Any, conn.connection.driver_connection).pgconn.pipeline_status)
+    return is_ours(conn) and bool(_driver(conn).pgconn.pipeline_status)
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def in_one_go(conn: Connection) -> Iterator[None]:
     if not (is_ours(conn) and _has_pipelines()) or is_in_one_go(conn):
         yield
         return
-    pipeline: Any = cast(Any, conn.connection.driver_connection).pipeline()
+    pipeline = _driver(conn).pipeline()
     if not conn.dialect.is_async:
         with pipeline:
             yield
@@ -50,12 +50,17 @@ def ask(conn: Connection, sql: str, values: Sequence[Any]) -> Answer:
     if not is_in_one_go(conn):
         return backend.ask(conn, sql, values)
     # Not through SQLAlchemy's cursor: that of an asyncio driver looks for the rows as soon as it has sent.
-    cursor: Any = cast(Any, conn.connection.driver_connection).cursor()
+    cursor = _driver(conn).cursor()
     sent = cursor.execute(sql, values)
     if not conn.dialect.is_async:
         return cursor.fetchall if sql.startswith("SELECT") else list
     awaited(sent)
     return (lambda: _fetched(cursor)) if sql.startswith("SELECT") else list
+
+
+def _driver(conn: Connection) -> Any:
+    """Return the driver's connection, also of one that was taken out of its pool."""
+    return conn.dialect.get_driver_connection(cast(Any, conn.connection.dbapi_connection))
 
 
 def _fetched(cursor: Any) -> Rows:
