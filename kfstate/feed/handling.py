@@ -117,7 +117,7 @@ class Handling:
     def keep(self) -> None:
         """Lengthen the lease, where a third of it is over."""
         now = self.clock.now()
-        if now >= self.lease.renew_at:
+        if now >= self.lease.until - self.settings.length * 2 // 3:
             with quietly(), self.database.writing() as conn:
                 self.lease = leases.renew(conn, self.lease, now=now, length=self.settings.length)
 
@@ -130,7 +130,7 @@ class Handling:
             row = leases.find(conn, self.lease.name)
         if row is None or row.epoch != self.lease.epoch:
             raise lost
-        self.lease = leases.held(row, length=self.settings.length)
+        self.lease = leases.held(row)
 
     def _read(self, conn: Connection, after: int, limit: int, until: int | None = None) -> list[Event]:
         return read_events(conn, after, limit, steps=self.settings.steps, upcasters=self.upcasters, until=until)
@@ -141,7 +141,7 @@ class Handling:
         for event in self._read(conn, letter.position - 1, 1):
             if (event.position, event.entry.chain) == (letter.position, chain):
                 return event
-        found = chain_at(conn, letter.position) or ""
+        found = (chain_at(conn, letter.position) or b"").hex()
         if found == chain and self.settings.steps and letter.position > projected:
             return None
         return CheckpointError(position=letter.position, found=found, expected=chain)

@@ -35,15 +35,14 @@ _held = kf_subscription.c
 class Lease:
     """The right to run a subscription, and where it stands.
 
-    ``epoch`` grows with every claim, so that whatever a former runner writes no longer matches. ``until`` and
-    ``renew_at`` are microseconds of the engine's clock.
+    ``epoch`` grows with every claim, so that whatever a former runner writes no longer matches. ``until`` is in
+    microseconds of the engine's clock.
     """
 
     name: str
     epoch: int
     checkpoint: Checkpoint
     until: int
-    renew_at: int
 
 
 @attrs.frozen
@@ -104,12 +103,12 @@ def claim(conn: Connection, name: str, owner: str, *, clock: Clock, length: int,
     values = {"owner": owner, "epoch": row.epoch + 1, "lease_until": now + length, "error": None}
     if conn.execute(update(kf_subscription).where(guard).values(values)).rowcount != 1:
         return None
-    return Lease(name, row.epoch + 1, _checkpoint(row), now + length, now + length // 3)
+    return Lease(name, row.epoch + 1, _checkpoint(row), now + length)
 
 
-def held(row: Any, *, length: int) -> Lease:
+def held(row: Any) -> Lease:
     """Return the lease of which this is the row."""
-    return Lease(row.name, row.epoch, _checkpoint(row), row.lease_until, row.lease_until - length + length // 3)
+    return Lease(row.name, row.epoch, _checkpoint(row), row.lease_until)
 
 
 def _checkpoint(row: Any) -> Checkpoint:
@@ -152,13 +151,13 @@ def move(conn: Connection, lease: Lease, to: Checkpoint, *, now: int, length: in
     """
     values = {"position": to.position, "chain": bytes.fromhex(to.chain), "lease_until": now + length, "moved_at": now}
     _guarded(conn, lease, values)
-    return attrs.evolve(lease, checkpoint=to, until=now + length, renew_at=now + length // 3)
+    return attrs.evolve(lease, checkpoint=to, until=now + length)
 
 
 def renew(conn: Connection, lease: Lease, *, now: int, length: int) -> Lease:
     """Lengthen the lease. Raises :class:`~kfstate.errors.LeaseLostError`."""
     _guarded(conn, lease, {"lease_until": now + length})
-    return attrs.evolve(lease, until=now + length, renew_at=now + length // 3)
+    return attrs.evolve(lease, until=now + length)
 
 
 def release(conn: Connection, lease: Lease, *, error: str | None = None) -> None:

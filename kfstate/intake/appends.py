@@ -18,11 +18,12 @@ from kfstate.errors import (
     UndoneError,
 )
 from kfstate.intake.gather import Gathering, Request, Take
-from kfstate.projections import live
+from kfstate.projections import builds, live
 from kfstate.projections.projector import Projected
 from kfstate.store.append import Gathered, append_parts
 from kfstate.store.cursor import Pull, read_pull
 from kfstate.store.database import Database
+from kfstate.store.dialect import in_one_go
 from kfstate.store.head import lock_head, read_head
 from kfstate.store.plan import Part
 from kfstate.store.read import rows_at
@@ -58,9 +59,13 @@ def append_and_project(
     conn: Connection, parts: Sequence[Part], *, now: int, head: Head | None = None
 ) -> tuple[Gathered, Projected | None]:
     """Append parts and fold what is new of them; the projections' part is None where they are behind."""
-    done = append_parts(conn, parts, now=now, head=head)
-    before = done.whole.head.position - len(done.whole.rows)
-    return done, live.project(conn, done.whole, head_before=before)
+    head = head or lock_head(conn)
+    with in_one_go(conn, sum(len(part.drafts) for part in parts)):
+        found = builds.ask(conn)
+        done = append_parts(conn, parts, now=now, head=head)
+        projected = live.project(conn, done.whole, head_before=head.position, found=found())
+    live.tell(conn, done.whole, head_before=head.position)
+    return done, projected
 
 
 class Appends:

@@ -16,7 +16,7 @@ from kfstate.concurrency import Signal
 from kfstate.errors import ProjectionError
 from kfstate.projections import builds
 from kfstate.projections.builds import Build
-from kfstate.projections.folding import chain_at
+from kfstate.store.checkpoint import chain_at
 from kfstate.store.database import Database
 from kfstate.store.dialect import query
 from kfstate.store.head import lock_head, read_head

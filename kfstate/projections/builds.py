@@ -5,7 +5,7 @@ plain names, and get those of a build in one place (:data:`~kfstate.store.dialec
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Constraint, Index, MetaData, Table, inspect
 from sqlalchemy.sql.elements import quoted_name
 
 from kfstate.projections.tables import TABLES
+from kfstate.store import dialect
 from kfstate.store.dialect import NAMES, Read, Rename, as_text, bulk_upsert, query
 from kfstate.store.tables import kf_projection
 
@@ -23,6 +24,7 @@ __all__ = [
     "NAME",
     "Build",
     "LiveReader",
+    "ask",
     "builds",
     "create_tables",
     "delete",
@@ -85,7 +87,13 @@ class Build:
 
 def builds(conn: Connection, name: str) -> list[Build]:
     """Return the builds of a projection, oldest first."""
-    return [_build(row) for row in query(conn, _BUILDS, (name,))]
+    return ask(conn, name)()
+
+
+def ask(conn: Connection, name: str = NAME) -> Callable[[], list[Build]]:
+    """Ask for the builds of a projection, and return what waits for them."""
+    answer = dialect.ask(conn, _BUILDS, (name,))
+    return lambda: [_build(row) for row in answer()]
 
 
 def _build(row: Sequence[Any]) -> Build:
@@ -114,13 +122,20 @@ def _live(conn: Connection, name: str, found: Sequence[Build], tables: Iterable[
     return Build(name, 1, 0, None, "", "unknown" if filled else "live")
 
 
-def mine(conn: Connection, fingerprint: str, name: str = NAME, *, tables: Iterable[Table] = TABLES) -> Build | None:
+def mine(
+    conn: Connection,
+    fingerprint: str,
+    name: str = NAME,
+    *,
+    tables: Iterable[Table] = TABLES,
+    found: Sequence[Build] | None = None,
+) -> Build | None:
     """Return the build that code with this fingerprint keeps at the head of the log; None where there is none.
 
     That is the live one, else the newest that is ready or kept: releases beside each other keep one each, and rows of
     two machines never mix.
     """
-    found = builds(conn, name)
+    found = builds(conn, name) if found is None else found
     now = _live(conn, name, found, tables)
     if now.status == "live" and now.fingerprint in {fingerprint, ""}:
         return now

@@ -15,7 +15,7 @@ from kfstate.store.dialect import query
 from kfstate.store.read import check_whole, streams_by_id
 from kfstate.store.rows import EntryRow, Stream
 
-__all__ = ["Folding", "Progress", "Shipped", "chain_at", "commits", "commits_of"]
+__all__ = ["Folding", "Progress", "Shipped", "commits", "commits_of"]
 
 _READ = 10_000
 _NO_END = (1 << 63) - 1
@@ -108,9 +108,3 @@ def commits_of(conn: Connection, stream: int, until: int) -> Iterator[Sequence[E
     rows = [tuple.__new__(EntryRow, row) for row in query(conn, _OF_STREAM, (stream, until))]
     for _, group in groupby(rows, key=_recorded_at):
         yield list(group)
-
-
-def chain_at(conn: Connection, position: int) -> bytes | None:
-    """Return the chain of the log at a position; None where no entry stands there."""
-    found = query(conn, "SELECT chain FROM kf_entry WHERE position = ?", (position,))
-    return bytes(found[0][0]) if found else None

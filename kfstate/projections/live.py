@@ -4,7 +4,7 @@ Builds that are live, ready or kept are written only by who holds the head of th
 who holds its row.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 from sqlalchemy import Connection
@@ -12,13 +12,14 @@ from sqlalchemy import Connection
 from kfstate.machine.compiled import MACHINE
 from kfstate.projections import builds
 from kfstate.projections.builds import NAME, Build
-from kfstate.projections.folding import Folding, Progress, chain_at
+from kfstate.projections.folding import Folding, Progress
 from kfstate.projections.projector import Projected, Projector
+from kfstate.store.checkpoint import chain_at
 from kfstate.store.dialect import query
 from kfstate.store.head import lock_head
 from kfstate.store.rows import Appended, Head
 
-__all__ = ["INLINE", "NAME", "Difference", "Inline", "Progress", "behind", "catch_up", "lag_of", "project"]
+__all__ = ["INLINE", "NAME", "Difference", "Inline", "Progress", "behind", "catch_up", "lag_of", "project", "tell"]
 
 INLINE = "kfstate_inline"
 """Execution option: called after an append is projected, with the connection, the head, and where it was before."""
@@ -57,24 +58,18 @@ def lag_of(build: Build, head: int) -> int:
     return lag if build.of_this_log else min(lag, -1)
 
 
-def project(conn: Connection, appended: Appended, *, head_before: int) -> Projected | None:
+def project(
+    conn: Connection, appended: Appended, *, head_before: int, found: Sequence[Build] | None = None
+) -> Projected | None:
     """Fold what was just appended, in the transaction that appended it, onto the build of this machine.
 
     Where it does not stand at ``head_before`` (a process that does not know it appended), it is caught up first.
     Returns None, and writes nothing, where it lags too far behind for that, where there is none, or where nobody knows
-    how far it got: then it is caught up, or rebuilt, elsewhere.
+    how far it got: then it is caught up, or rebuilt, elsewhere. ``found``: the builds, where they were asked for.
     """
     if not appended.rows:
         return Projected()
-    met = _project(conn, appended, head_before)
-    inline: Inline | None = conn.get_execution_options().get(INLINE)
-    if inline is not None:
-        inline(conn, appended.head, head_before)
-    return met
-
-
-def _project(conn: Connection, appended: Appended, head_before: int) -> Projected | None:
-    build = builds.mine(conn, MACHINE.fingerprint)
+    build = builds.mine(conn, MACHINE.fingerprint, found=found)
     if build is None or not 0 <= lag_of(build, head_before) <= _NEAR:
         return None
     if build.position < head_before:
@@ -90,6 +85,13 @@ def _project(conn: Connection, appended: Appended, head_before: int) -> Projecte
     )
     builds.store(conn, reached)
     return met
+
+
+def tell(conn: Connection, appended: Appended, *, head_before: int) -> None:
+    """Call :data:`INLINE`, if anything was appended."""
+    inline: Inline | None = conn.get_execution_options().get(INLINE)
+    if inline is not None and appended.rows:
+        inline(conn, appended.head, head_before)
 
 
 def catch_up(conn: Connection, *, limit: int = 20_000, progress: Progress | None = None) -> int:

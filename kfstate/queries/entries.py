@@ -31,7 +31,7 @@ _AFTER = (
 )
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class EntryView:
     """One entry of the log, with its payload as JSON where it is JSON and still there."""
 
@@ -118,20 +118,23 @@ def _views(conn: Connection, rows: list[tuple[Any, ...]], upcasters: Upcasters) 
     streams = streams_by_id(conn, {row[2] for row in rows})
     people = {name for stream in streams.values() for name in (stream.customer, stream.servicer)}
     names = names_by_id(conn, {name for name in people | {row[3] for row in rows} if name})
+    homes = {
+        id_: (home.kind, home.open_kfid, names.get(home.customer), names.get(home.servicer), home.corp_id)
+        for id_, home in streams.items()
+    }
     views = []
-    for row in rows:
-        (
-            position, kind, stream, servicer, version, kind_version, occurred, recorded, actor, again, cause, target,
-            chain, body,
-        ) = row  # fmt: skip
-        home = streams.get(stream)
-        if home is None:
+    for (
+        position, kind, stream, servicer, version, kind_version, occurred, recorded, actor, again, cause, target, chain,
+        body,
+    ) in rows:  # fmt: skip
+        if stream not in homes:
             raise CorruptLogError(position, f"stream {stream} is missing")
+        stream_kind, open_kfid, customer, own_servicer, corp_id = homes[stream]
         views.append(
             EntryView(
-                position, kind, home.kind, home.open_kfid, names.get(home.customer or 0),
-                names.get(servicer or home.servicer or 0), version, occurred, recorded, actor, again, cause, target,
-                None if body is None else bytes(body), bytes(chain).hex(), home.corp_id, kind_version, upcasters,
+                position, kind, stream_kind, open_kfid, customer, names[servicer] if servicer else own_servicer,
+                version, occurred, recorded, actor, again, cause, target, body, chain.hex(), corp_id, kind_version,
+                upcasters,
             )
         )  # fmt: skip
     return views

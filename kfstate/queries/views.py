@@ -40,7 +40,7 @@ def at_time(microseconds: int | None) -> datetime | None:
     return datetime.fromtimestamp(second, UTC).replace(microsecond=rest)
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class SendWindow:
     """What ``send_msg`` may still do: 5 messages in the 48 hours after a customer's message (page 94677)."""
 
@@ -50,7 +50,7 @@ class SendWindow:
     until: datetime | None
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class ConversationView:
     """One conversation: its state, since when, and by what it was decided."""
 

@@ -26,6 +26,8 @@ __all__ = ["Gathered", "append", "append_parts"]
 
 _AHEAD = 86_400 * SECOND
 _KIND_VERSION = 1
+_FEW = 64
+"""Up to so many drafts it costs less to look for the streams of those that are known, too, than to wait."""
 # What the fold and the shipped projections read of an entry. occurred_at, not sort_second: where WeCom gave no time the
 # second is that of the arrival, which must not decide whether two entries are the same.
 _DECIDING = (
@@ -85,13 +87,14 @@ def append_parts(
     Raises :class:`~kfstate.errors.LockTimeoutError`; whatever is wrong with one part is that part's own result.
     """
     head = head or lock_head(conn)
+    pulled = cursors.last_pull(conn) if any(part.pulls for part in parts) else None
     plan = _plan(conn, parts, head)
     planned = [plan.take(part) for part in parts]
     earlier_facts = _earlier_facts(conn, plan.fresh, head.position)
     opened, servicers = plan.streams.open((draft for _, _, draft, _ in plan.fresh), entropy)
     kept = [(part, did) for part, did in zip(parts, planned, strict=True) if did.error is None]
     pulls = [pull for part, _ in kept for pull in part.pulls]
-    first_pull = cursors.last_pull(conn) + 1 if pulls else 0
+    first_pull = 0 if pulled is None else pulled() + 1
     pull_ids = range(first_pull, first_pull + len(pulls))
     salts = entropy(form.SALT_BYTES * len(plan.fresh))
     rows, late = _rows(
@@ -134,14 +137,15 @@ def _plan(conn: Connection, parts: Sequence[Part], head: Head) -> Plan:
     """Read whatever decides what of the parts can be stored."""
     drafts = [draft for part in parts for draft in part.drafts]
     known = identity.look_up(conn, drafts)
-    if known:
-        drafts = [draft for draft in drafts if not _is_known(draft, known)]
-    streams = find_streams(conn, drafts, latest=any(draft.own for draft in drafts))
-    causes = look_back(conn, drafts, streams, head.position)
+    if len(drafts) > _FEW:
+        drafts = [draft for draft in drafts if not _is_known(draft, known())]
+    find = find_streams(conn, drafts, latest=any(draft.own for draft in drafts))
     moves = dict.fromkeys((part.move.corp_id, part.move.open_kfid) for part in parts if part.move is not None)
-    found = (cursors.read_cursor(conn, open_kfid, corp_id=corp_id) for corp_id, open_kfid in moves)
+    found = [cursors.read_cursor(conn, open_kfid, corp_id=corp_id) for corp_id, open_kfid in moves]
     held = {(cursor.corp_id, cursor.open_kfid): cursor for cursor in found if cursor is not None}
-    plan = Plan(head.position, known, streams, causes, held)
+    streams = find()
+    causes = look_back(conn, drafts, streams, head.position)
+    plan = Plan(head.position, known(), streams, causes, held)
     plan.watch(parts)
     return plan
 

@@ -1,6 +1,7 @@
 """What each database does in its own way. The modules that do it: sqlite, postgresql, mysql."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import select
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
@@ -18,12 +19,16 @@ __all__ = [
     "SERVER_POOL",
     "STANDING",
     "WRITE",
+    "Answer",
     "Backend",
+    "Rows",
     "Standing",
     "Trouble",
+    "ask",
     "columns",
     "execute",
     "foreign",
+    "has_input",
 ]
 
 WRITE = "kfstate_write"
@@ -36,6 +41,9 @@ DEFAULT_LOCK_TIMEOUT = 10.0
 SERVER_POOL: Mapping[str, Any] = {"pool_size": 10, "max_overflow": 20}
 """How many connections an engine keeps to a server, and how many more it opens at most."""
 
+Rows = list[tuple[Any, ...]]
+Answer = Callable[[], Rows]
+"""Waits for the rows of a statement that was sent, and returns them: the driver's own tuples."""
 Trouble = Literal["locked", "undone", "lost", "full"]
 """What an error of a driver means: a lock timed out; the server undid the transaction; the connection is gone; there is
 no room."""
@@ -102,6 +110,10 @@ class Backend(Protocol):
         """Return who holds the head of the log, asked on another connection; None: nobody, or nobody knows."""
         ...
 
+    def ask(self, conn: Connection, sql: str, values: Sequence[Any]) -> Answer:
+        """Send a statement, and return what waits for its rows: in a block of :meth:`in_one_go` several share it."""
+        ...
+
     def insert(self, conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows into ``table``, which stands under ``name``."""
         ...
@@ -115,7 +127,7 @@ class Backend(Protocol):
         ...
 
     def in_one_go(self, conn: Connection) -> AbstractContextManager[None]:
-        """Send what is written in the block without waiting for each statement."""
+        """Send what is run in the block without waiting for each statement; inside of another block do nothing."""
         ...
 
     def migrating(self, conn: Connection) -> AbstractContextManager[None]:
@@ -145,6 +157,28 @@ def execute(connection: DBAPIConnection, *statements: str) -> None:
     for statement in statements:
         cursor.execute(statement)
     cursor.close()
+
+
+def ask(conn: Connection, sql: str, values: Sequence[Any]) -> Answer:
+    """Run a statement at once: what most drivers do."""
+    cursor = conn.connection.cursor()
+    try:
+        cursor.execute(sql, values)
+        # A driver that is asked for the description makes an object of every column.
+        found: Any = cursor.fetchall() if sql.startswith("SELECT") or cursor.description else []
+    finally:
+        cursor.close()
+    rows: Rows = found if type(found) is list else list(found)
+    return lambda: rows
+
+
+def has_input(connection: Any) -> bool:
+    """Tell whether the server has sent something that nobody read yet; has a ``fileno``, of whatever size."""
+    if not hasattr(select, "poll"):  # on Windows select takes them all
+        return bool(select.select([connection], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def columns(table: Table) -> str:

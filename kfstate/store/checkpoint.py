@@ -39,15 +39,15 @@ class Checkpoint:
         return cls(int(position), chain.lower())
 
 
-def chain_at(conn: Connection, position: int) -> str | None:
-    """Return the chain of the log at a position, in hex; None where the log has no such position."""
+def chain_at(conn: Connection, position: int) -> bytes | None:
+    """Return the chain of the log at a position; None where the log has no such position."""
     found = query(conn, "SELECT chain FROM kf_entry WHERE position = ?", (position,)) or query(
         conn, "SELECT chain FROM kf_archive_mark WHERE position = ?", (position,)
     )
     if not found and position == 0:
         heads = query(conn, "SELECT log_id, created_at FROM kf_log_head")
         found = [(first_link(bytes(log_id), created_at),) for log_id, created_at in heads]
-    return bytes(found[0][0]).hex() if found else None
+    return bytes(found[0][0]) if found else None
 
 
 def checkpoint_at(conn: Connection, position: int) -> Checkpoint:
@@ -58,11 +58,11 @@ def checkpoint_at(conn: Connection, position: int) -> Checkpoint:
     chain = chain_at(conn, position)
     if chain is None:
         raise CheckpointError(position=position, found="", expected="")
-    return Checkpoint(position, chain)
+    return Checkpoint(position, chain.hex())
 
 
 def hold(conn: Connection, checkpoint: Checkpoint) -> None:
     """Raise :class:`~kfstate.errors.CheckpointError` unless the log at this position is the one that was read."""
-    found = chain_at(conn, checkpoint.position)
+    found = (chain_at(conn, checkpoint.position) or b"").hex()
     if found != checkpoint.chain:
-        raise CheckpointError(position=checkpoint.position, found=found or "", expected=checkpoint.chain)
+        raise CheckpointError(position=checkpoint.position, found=found, expected=checkpoint.chain)

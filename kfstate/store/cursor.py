@@ -1,12 +1,12 @@
 """How far each account was pulled, and by whom: cursors, the epoch that fences a stale puller, and the pulls."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 from sqlalchemy import Connection
 
 from kfstate.errors import ArgumentError, CursorConflictError
-from kfstate.store.dialect import as_text, bulk_insert, bulk_upsert, query
+from kfstate.store.dialect import as_text, ask, bulk_insert, bulk_upsert, query
 from kfstate.store.facts import IDS, is_id, sought
 from kfstate.store.head import lock_head
 from kfstate.store.tables import kf_cursor, kf_pull
@@ -140,15 +140,15 @@ def write_cursors(conn: Connection, cursors: Iterable[Cursor]) -> None:
 def record_pull(conn: Connection, pull: Pull) -> int:
     """Store a pull and return its id, which the entries of the page carry."""
     lock_head(conn)
-    id_ = last_pull(conn) + 1
+    id_ = last_pull(conn)() + 1
     record_pulls(conn, [pull], first=id_)
     return id_
 
 
-def last_pull(conn: Connection) -> int:
-    """Return the greatest id of a pull; whoever decides on it holds the lock of the head."""
-    last: int = query(conn, "SELECT COALESCE(MAX(id), 0) FROM kf_pull")[0][0]
-    return last
+def last_pull(conn: Connection) -> Callable[[], int]:
+    """Ask for the greatest id of a pull, and return what waits for it; who decides on it holds the head's lock."""
+    answer = ask(conn, "SELECT COALESCE(MAX(id), 0) FROM kf_pull")
+    return lambda: int(answer()[0][0])
 
 
 def record_pulls(conn: Connection, pulls: Sequence[Pull], *, first: int) -> None:

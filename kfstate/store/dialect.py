@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RootTransaction, Table
 
 from kfstate.errors import LockTimeoutError, TransactionError, UndoneError
-from kfstate.store.backend import STANDING, WRITE, Standing
+from kfstate.store.backend import STANDING, WRITE, Answer, Rows, Standing
 from kfstate.store.columns import BigKey, Body, Digest, Id, Key, Salt, Text, as_text
 from kfstate.store.connecting import backend_of, connect, failed, gone, open_database
 from kfstate.store.greenlets import give_back
@@ -21,6 +21,7 @@ from kfstate.store.greenlets import give_back
 __all__ = [
     "NAMES",
     "WRITE",
+    "Answer",
     "BigKey",
     "Body",
     "Digest",
@@ -31,6 +32,8 @@ __all__ = [
     "Salt",
     "Text",
     "as_text",
+    "ask",
+    "ask_in",
     "begin",
     "bulk_insert",
     "bulk_upsert",
@@ -116,8 +119,9 @@ def _ask_standing(conn: Connection, transaction: RootTransaction, standing: Stan
         raise UndoneError(reason="a statement failed, or ended the transaction")
 
 
-def lock(conn: Connection) -> None:
-    """Lock the head of the log until the transaction ends, in a statement of its own.
+@contextmanager
+def lock(conn: Connection) -> Iterator[None]:
+    """Lock the head of the log until the transaction ends, in a statement of its own, before what the block asks.
 
     Raises :class:`~kfstate.errors.LockTimeoutError`, and in a transaction of the caller's own
     :class:`~kfstate.errors.TransactionError` where that is none, or not READ COMMITTED.
@@ -125,9 +129,12 @@ def lock(conn: Connection) -> None:
     backend, started = backend_of(conn), time.monotonic()
     try:
         if conn.get_execution_options().get(WRITE):
-            backend.lock(conn)
+            with backend.in_one_go(conn):
+                backend.lock(conn)
+                yield
         else:
             backend.lock_in(conn)
+            yield
     except LockTimeoutError as error:
         error.waited = round(time.monotonic() - started, 3)
         raise
@@ -159,9 +166,10 @@ def bulk_upsert(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]])
 
 @contextmanager
 def in_one_go(conn: Connection, rows: int) -> Iterator[None]:
-    """Send what is written in the block without waiting for each statement, where that pays for so many rows.
+    """Send what is run in the block without waiting for each statement, where that pays for so many rows.
 
-    Nothing may be read in the block, and nothing but the block's end tells that its statements have succeeded.
+    What is asked in it waits for its answer; but for that, only the block's end tells that its statements have
+    succeeded. A block inside of another is part of that.
     """
     if not 0 < rows <= _FEW:
         yield
@@ -173,25 +181,34 @@ def in_one_go(conn: Connection, rows: int) -> Iterator[None]:
         raise failed(conn, error) from error
 
 
-def query(conn: Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def query(conn: Connection, sql: str, values: Sequence[Any] = ()) -> Rows:
     """Run a statement written with ``?`` in the transaction of ``conn``, and return the driver's own tuples.
 
     Past SQLAlchemy's result objects: describing the columns anew would cost more than most of our statements.
+    """
+    return ask(conn, sql, values)()
+
+
+def ask(conn: Connection, sql: str, values: Sequence[Any] = ()) -> Answer:
+    """Send a statement as :func:`query` does, and return what waits for its rows.
+
+    In a block of :func:`in_one_go`, whatever was asked and written before shares that wait, and its errors come there.
     """
     sql = _named(conn, sql)
     if conn.dialect.paramstyle != "qmark":
         sql = _formatted(sql)
     try:
-        cursor = conn.connection.cursor()
-        try:
-            cursor.execute(sql, values)
-            # A driver that is asked for the description makes an object of every column.
-            found: Any = cursor.fetchall() if sql.startswith("SELECT") or cursor.description else []
-        finally:
-            cursor.close()
+        answer = backend_of(conn).ask(conn, sql, values)
     except BaseException as error:
         raise failed(conn, error) from error
-    return found if type(found) is list else list(found)
+
+    def answered() -> Rows:
+        try:
+            return answer()
+        except BaseException as error:
+            raise failed(conn, error) from error
+
+    return answered
 
 
 @lru_cache(maxsize=1024)
@@ -208,17 +225,27 @@ def _named(conn: Connection, sql: str) -> str:
     return sql if rename is None else rename(conn, sql)
 
 
-Read = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
+Read = Callable[[str, tuple[Any, ...]], Rows]
 """Runs one statement, written with ``?``, and returns the driver's tuples: ``partial(query, conn)``, or a reader."""
 
 
 def query_in(conn: Connection, sql: str, values: Iterable[Any], *fixed: Any) -> Iterator[tuple[Any, ...]]:
     """Run a statement once per chunk of ``values``; ``IN (??)`` in it gets the list, ``fixed`` fills what is before."""
     pending = list(values)
-    backend = backend_of(conn)
     for start in range(0, len(pending), _CHUNK):
-        listed, chunk = backend.listed(sql, pending[start : start + _CHUNK])
-        yield from query(conn, listed, (*fixed, *chunk))
+        listing, chunk = listed(conn, sql, pending[start : start + _CHUNK])
+        yield from query(conn, listing, (*fixed, *chunk))
+
+
+def ask_in(conn: Connection, sql: str, values: Iterable[Any], *fixed: Any) -> Answer:
+    """Send a statement as :func:`query_in` does, and return what waits for its rows."""
+    pending = list(values)
+    answers = [
+        ask(conn, listing, (*fixed, *chunk))
+        for start in range(0, len(pending), _CHUNK)
+        for listing, chunk in [listed(conn, sql, pending[start : start + _CHUNK])]
+    ]
+    return lambda: [row for answer in answers for row in answer()]
 
 
 def listed(conn: Connection, sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:

@@ -38,5 +38,5 @@ def lock_head(conn: Connection) -> Head:
 
     Raises :class:`~kfstate.errors.LockTimeoutError`, or :class:`~kfstate.errors.TransactionError` in AUTOCOMMIT.
     """
-    lock(conn)
-    return read_head(conn)
+    with lock(conn):
+        return read_head(conn)

@@ -1,11 +1,13 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """Which drafts are new, and which repeat what the log holds already."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection
 
-from kfstate.store.dialect import bulk_insert, query_in
+from kfstate.store.dialect import ask_in, bulk_insert
 from kfstate.store.rows import Draft
 from kfstate.store.tables import kf_identity
 
@@ -25,8 +27,8 @@ Plain tuples here and above: the garbage collector leaves them alone, and there 
 """
 
 
-def look_up(conn: Connection, drafts: Sequence[Draft]) -> Identities:
-    """Return what the log knows under the identities of these drafts."""
+def look_up(conn: Connection, drafts: Sequence[Draft]) -> Callable[[], Identities]:
+    """Ask what the log knows under the identities of these drafts, and return what waits for it."""
     days: dict[int, set[bytes]] = {}
     for draft in drafts:
         if draft.key:
@@ -34,16 +36,23 @@ def look_up(conn: Connection, drafts: Sequence[Draft]) -> Identities:
     groups: list[tuple[tuple[int, ...], set[bytes]]] = [((day,), keys) for day, keys in days.items()]
     if sum(len(keys) for _, keys in groups) <= _FEW:
         groups = [(tuple(days), set().union(*days.values()))] if days else []
+    answers = [ask_in(conn, _known_on(len(among)), sorted(keys), *among) for among, keys in groups]
+    return cache(lambda: _known(row for answer in answers for row in answer()))
+
+
+def _known_on(days: int) -> str:
+    return (
+        "SELECT day, entry_key, content, position FROM kf_identity"
+        f" WHERE day IN ({', '.join('?' * days)}) AND entry_key IN (??) ORDER BY position"
+    )
+
+
+def _known(rows: Iterable[tuple[Any, ...]]) -> Identities:
     known: Identities = {}
-    for among, keys in groups:
-        sql = (
-            "SELECT day, entry_key, content, position FROM kf_identity"
-            f" WHERE day IN ({', '.join('?' * len(among))}) AND entry_key IN (??) ORDER BY position"
-        )
-        for day, key, content, position in query_in(conn, sql, sorted(keys), *among):
-            identity = (day, bytes(key))
-            earlier = known.get(identity, ())
-            known[identity] = (*earlier, (None if content is None else bytes(content), position))
+    for day, key, content, position in rows:
+        identity = (day, bytes(key))
+        earlier = known.get(identity, ())
+        known[identity] = (*earlier, (None if content is None else bytes(content), position))
     return known
 
 

@@ -2,7 +2,6 @@
 """MySQL 8 and MariaDB, through PyMySQL, or asyncmy for asyncio. The SQL is what both have in common."""
 
 import math
-import select
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
@@ -14,11 +13,21 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kfstate.errors import LockTimeoutError, PayloadTooLargeError, TransactionError
 from kfstate.store import mysql_triggers
-from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, SERVER_POOL, Trouble, columns, execute
+from kfstate.store.backend import (
+    DEFAULT_LOCK_TIMEOUT,
+    LOCK_TIMEOUT,
+    SERVER_POOL,
+    Trouble,
+    ask,
+    columns,
+    execute,
+    has_input,
+)
 
 __all__ = [
     "ALONE",
     "SNAPSHOT",
+    "ask",
     "holder",
     "in_one_go",
     "insert",
@@ -91,7 +100,7 @@ def start(conn: Connection, *, write: bool | None) -> None:
 def stale(connection: Any) -> bool:
     """Tell whether the server has said something unasked on an idle connection: that it closes it."""
     socket = getattr(connection, "_sock", None)
-    return socket is not None and bool(select.select([socket], [], [], 0)[0])
+    return socket is not None and has_input(socket)
 
 
 def lock(conn: Connection) -> None:

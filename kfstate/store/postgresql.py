@@ -1,6 +1,5 @@
 """PostgreSQL through psycopg 3, which serves asyncio, too."""
 
-import select
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,12 +9,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kfstate.errors import SchemaError, TransactionError
-from kfstate.store import postgresql_bulk, postgresql_triggers
-from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, SERVER_POOL, Trouble, execute
+from kfstate.store import postgresql_bulk, postgresql_pipeline, postgresql_triggers
+from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, SERVER_POOL, Trouble, execute, has_input
 
 __all__ = [
     "ALONE",
     "SNAPSHOT",
+    "ask",
     "holder",
     "in_one_go",
     "insert",
@@ -83,12 +83,12 @@ def start(conn: Connection, *, write: bool | None) -> None:
 
 def stale(connection: Any) -> bool:
     """Tell whether the server has said something unasked on an idle connection: that it closes it."""
-    return bool(connection.closed) or bool(select.select([connection.fileno()], [], [], 0)[0])
+    return bool(connection.closed) or has_input(connection)
 
 
 def lock(conn: Connection) -> None:
-    """Lock the head of the log in a transaction of our own."""
-    conn.exec_driver_sql(_LOCK).fetchall()
+    """Lock the head of the log in a transaction of our own; in a block of :func:`in_one_go` without waiting for it."""
+    ask(conn, _LOCK, ())
 
 
 def lock_in(conn: Connection) -> None:
@@ -149,7 +149,8 @@ def holder(conn: Connection) -> str | None:
 
 insert = postgresql_bulk.insert
 upsert = postgresql_bulk.upsert
-in_one_go = postgresql_bulk.in_one_go
+ask = postgresql_pipeline.ask
+in_one_go = postgresql_pipeline.in_one_go
 
 
 def listed(sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:

@@ -5,19 +5,18 @@ Measured with the columns of ``kf_entry``, per row: COPY 4 µs, arrays 13 µs, o
 have one text for any number of rows, so that the driver prepares it once.
 """
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache, lru_cache
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection, Integer, LargeBinary, Table
 from sqlalchemy.types import TypeDecorator
 
 from kfstate.store.backend import columns
 from kfstate.store.greenlets import awaited
+from kfstate.store.postgresql_pipeline import is_in_one_go, is_ours
 
-__all__ = ["in_one_go", "insert", "upsert"]
+__all__ = ["insert", "upsert"]
 
 _COPY = 4
 """From how many rows on COPY is faster."""
@@ -25,9 +24,9 @@ _COPY = 4
 
 def insert(conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows into ``table``, which stands under ``name``."""
-    if not _is_ours(conn):
+    if not is_ours(conn):
         _plain(conn, table, name, "", rows)
-    elif len(rows) < _COPY or _is_in_one_go(conn):
+    elif len(rows) < _COPY or is_in_one_go(conn):
         _unnest(conn, table, name, "", rows)
     else:
         _copy(conn, f"COPY {name} ({columns(table)}) FROM STDIN", rows)
@@ -35,49 +34,13 @@ def insert(conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, 
 
 def upsert(conn: Connection, table: Table, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, or replace those with the same primary key; of several with one key the last one counts."""
-    if not _is_ours(conn):
+    if not is_ours(conn):
         _plain(conn, table, name, _conflict(table), rows)
         return
     keys = [at for at, column in enumerate(table.columns) if column.primary_key]
     if len(rows) > 1:
         rows = list({tuple(row[at] for at in keys): row for row in rows}.values())
     _unnest(conn, table, name, _conflict(table), rows)
-
-
-@contextmanager
-def in_one_go(conn: Connection) -> Iterator[None]:
-    """Send what is written in the block without waiting for each statement: the driver's pipeline mode."""
-    if not (_is_ours(conn) and _has_pipelines()):
-        yield
-        return
-    pipeline: Any = cast(Any, conn.connection.driver_connection).pipeline()
-    if not conn.dialect.is_async:
-        with pipeline:
-            yield
-        return
-    awaited(pipeline.__aenter__())
-    try:
-        yield
-    except BaseException:
-        awaited(pipeline.__aexit__(*sys.exc_info()))
-        raise
-    awaited(pipeline.__aexit__(None, None, None))
-
-
-def _is_ours(conn: Connection) -> bool:
-    return conn.dialect.driver.startswith("psycopg") and conn.dialect.driver != "psycopg2"
-
-
-@cache
-def _has_pipelines() -> bool:
-    from psycopg import Pipeline  # noqa: PLC0415 (needs an extra)
-
-    return Pipeline.is_supported()
-
-
-def _is_in_one_go(conn: Connection) -> bool:
-    """Tell whether the driver is in pipeline mode, in which it cannot COPY."""
-    return bool(cast(Any, conn.connection.driver_connection).pgconn.pipeline_status)
 
 
 def _plain(conn: Connection, table: Table, name: str, conflict: str, rows: Sequence[tuple[Any, ...]]) -> None:

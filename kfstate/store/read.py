@@ -26,7 +26,6 @@ __all__ = [
     "rows_after",
     "rows_at",
     "stream_entries",
-    "stream_rows",
     "streams_by_id",
 ]
 
@@ -96,13 +95,6 @@ def stream_entries(
     """Return what the fold reads of a stream, by second and position, from a second on, up to a position."""
     found = query(conn, _by_stream(_FOLD), (stream, _lower(since_second), _upper(until)))
     return [tuple.__new__(Entry, row) for row in found]
-
-
-def stream_rows(
-    conn: Connection, stream: int, *, since_second: int | None = None, until: int | None = None
-) -> list[EntryRow]:
-    """Return the entries of a stream, by second and position, from a second on, up to a position."""
-    return _rows(query(conn, _by_stream(_ALL), (stream, _lower(since_second), _upper(until))))
 
 
 def _by_stream(columns: str) -> str:

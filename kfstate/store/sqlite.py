@@ -13,11 +13,12 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
 from kfstate.errors import TransactionError
 from kfstate.store import sqlite_triggers
-from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, Trouble, columns, execute
+from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT, LOCK_TIMEOUT, Trouble, ask, columns, execute
 
 __all__ = [
     "ALONE",
     "SNAPSHOT",
+    "ask",
     "holder",
     "in_memory",
     "in_one_go",

@@ -7,7 +7,7 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.store.canonical import stream_prefix
-from kfstate.store.dialect import as_text, bulk_insert, listed, query
+from kfstate.store.dialect import Answer, as_text, ask, bulk_insert, listed, query
 from kfstate.store.names import CUSTOMER, SERVICER, Name, Names, fold_name
 from kfstate.store.rows import Draft, Stream, StreamKey
 from kfstate.store.tables import kf_stream
@@ -36,6 +36,8 @@ _PLAIN = (
     " LEFT JOIN kf_name n ON n.id = 0 WHERE s.corp_id = ? AND s.kind = ? AND s.open_kfid = ?"
     " AND s.customer = 0 AND s.servicer = 0"
 )
+
+_LAST = "SELECT (SELECT COALESCE(MAX(id), 0) FROM kf_name), (SELECT COALESCE(MAX(id), 0) FROM kf_stream)"
 
 
 @attrs.define
@@ -127,38 +129,54 @@ def _prefix(key: StreamKey, customer: Name | None, servicer: Name | None) -> byt
     )
 
 
-def find_streams(conn: Connection, drafts: Iterable[Draft], *, latest: bool) -> Streams:
-    """Return what the log has of the streams and names of these drafts; ``latest`` with the times in them."""
-    streams = Streams()
-    keys: dict[StreamKey, None] = {}
-    servicers: dict[tuple[str, str, str], None] = {}
-    for key, from_, to in dict.fromkeys((draft[0], draft[6], draft[7]) for draft in drafts):
-        keys[same(key)] = None
+_Person = tuple[str, str, str]
+"""Corp, kind and folded id of a customer or servicer."""
+
+
+def find_streams(conn: Connection, drafts: Iterable[Draft], *, latest: bool) -> Callable[[], Streams]:
+    """Ask what the log has of the streams and names of these drafts, and return what waits for it.
+
+    ``latest``: with the times in them.
+    """
+    together = dict.fromkeys((draft[0], draft[6], draft[7]) for draft in drafts)
+    keys = {same(key): None for key, _, _ in together}
+    people, wanted = _wanted(keys)
+    for key, from_, to in together:
         for userid in (from_, to):
-            if userid:
-                servicers[key[0], SERVICER, fold_name(SERVICER, userid)] = None
+            if userid and (one := (key.corp_id, SERVICER, fold_name(SERVICER, userid))) not in people:
+                people[one] = None
+                wanted.setdefault((*one[:2], ""), []).append(one[2])
+    corps = dict.fromkeys(corp for corp, _, _ in wanted)
+    answers = [(corp_id, answer) for corp_id in corps for answer in _look_up(conn, corp_id, wanted, latest=latest)]
+
+    def found() -> Streams:
+        streams = Streams()
+        for corp_id, answer in answers:
+            for row in answer():
+                _take(streams, corp_id, row)
+        if not (people.keys() <= streams.names.known.keys() and keys.keys() <= streams.found.keys()):
+            streams.names.last, streams.last = query(conn, _LAST)[0]
+        return streams
+
+    return found
+
+
+def _wanted(keys: Iterable[StreamKey]) -> tuple[dict[_Person, None], dict[tuple[str, str, str], list[str]]]:
+    """Return the people of streams, and (corp, kind, account) → their ids."""
+    people: dict[_Person, None] = {}
     wanted: dict[tuple[str, str, str], list[str]] = {}
-    people: dict[tuple[str, str, str], None] = {}
     for key in keys:
         kind = CUSTOMER if key.external_userid else SERVICER if key.servicer_userid else key.kind
         person = key.external_userid or key.servicer_userid
         wanted.setdefault((key.corp_id, kind, key.open_kfid), []).append(person)
         if person:
             people[key.corp_id, kind, person] = None
-    for corp_id, kind, folded in servicers.keys() - people.keys():
-        wanted.setdefault((corp_id, kind, ""), []).append(folded)
-    for corp_id in dict.fromkeys(corp for corp, _, _ in wanted):
-        for row in _look_up(conn, corp_id, wanted, latest=latest):
-            _take(streams, corp_id, row)
-    if not (people.keys() | servicers.keys() <= streams.names.known.keys() and keys.keys() <= streams.found.keys()):
-        sql = "SELECT (SELECT COALESCE(MAX(id), 0) FROM kf_name), (SELECT COALESCE(MAX(id), 0) FROM kf_stream)"
-        streams.names.last, streams.last = query(conn, sql)[0]
-    return streams
+    return people, wanted
 
 
 def _look_up(
     conn: Connection, corp_id: str, wanted: dict[tuple[str, str, str], list[str]], *, latest: bool
-) -> Iterator[tuple[Any, ...]]:
+) -> Iterator[Answer]:
     parts: list[str] = []
     values: list[Any] = []
     for (corp, kind, open_kfid), people in wanted.items():
@@ -174,17 +192,16 @@ def _look_up(
                 parts.append(_PLAIN)
                 values += (corp_id, kind, open_kfid)
             if len(values) >= _MANY or len(parts) >= _MANY // 8:
-                yield from _union(conn, parts, values, latest=latest)
+                yield _union(conn, parts, values, latest=latest)
                 parts, values = [], []
-    yield from _union(conn, parts, values, latest=latest)
+    if parts:
+        yield _union(conn, parts, values, latest=latest)
 
 
-def _union(conn: Connection, parts: list[str], values: list[Any], *, latest: bool) -> list[tuple[Any, ...]]:
-    if not parts:
-        return []
+def _union(conn: Connection, parts: list[str], values: list[Any], *, latest: bool) -> Answer:
     sql = " UNION ALL ".join(parts)
     sql = sql.replace("{version}", _VERSION).replace("{latest}", _LATEST if latest else "s.id * 0")
-    return query(conn, sql, tuple(values))
+    return ask(conn, sql, tuple(values))
 
 
 def _take(streams: Streams, corp_id: str, row: tuple[Any, ...]) -> None:

@@ -76,7 +76,7 @@ def test_empty_page_moves_the_cursor(engine: Engine) -> None:
         (cursors, "record_pulls"), (append, "look_back"), (append, "find_streams"), (append, "bulk_insert"),
         (identity, "store"), (projector.Projector, "commit"), (projector.Projector, "_fold"),
         (side.SideTables, "flush"), (conversations, "write"), (projector, "bulk_insert"),
-        (builds, "store"), (live, "_project"), (cursors, "write_cursors"),
+        (builds, "store"), (live, "project"), (live, "tell"), (cursors, "write_cursors"),
     ],
     ids=lambda part: part if isinstance(part, str) else part.__name__.rpartition(".")[2],
 )  # fmt: skip

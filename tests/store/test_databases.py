@@ -24,7 +24,7 @@ from kfstate.store import dialect, schema
 from kfstate.store.columns import BigKey, Id
 from kfstate.store.connecting import open_database
 from kfstate.store.database import Database
-from kfstate.store.head import read_head
+from kfstate.store.head import lock_head, read_head
 from kfstate.store.reader import Reader
 from tests.servers import Databases
 
@@ -344,12 +344,12 @@ def test_a_callers_lock_is_waited_for_in_bounds(engine: Engine) -> None:
     hosts = create_engine(engine.url, **({} if postgres else {"connect_args": {"timeout": 0}}))
     bounded = hosts.execution_options(kfstate_lock_timeout=0.3)
     with bounded.connect() as conn:
-        dialect.lock(conn)
+        lock_head(conn)
         assert conn.exec_driver_sql(ask).scalar() in {"0", 0}
     with dialect.begin(engine, write=True) as holding, bounded.connect() as conn:
-        dialect.lock(holding)
+        lock_head(holding)
         with pytest.raises(LockTimeoutError) as caught:
-            dialect.lock(conn)
+            lock_head(conn)
         conn.rollback()
         assert conn.exec_driver_sql(ask).scalar() in {"0", 0}
     assert 0.2 < caught.value.waited < 5
