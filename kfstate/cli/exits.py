@@ -4,6 +4,7 @@ import enum
 import sys
 
 from kfstate.errors import (
+    ConcurrentChangeError,
     CursorConflictError,
     KfstateError,
     StoreError,
@@ -34,7 +35,7 @@ MEANINGS = {
     Exit.USAGE: "the command line is wrong; nothing was done",
     Exit.UNKNOWN_CONVERSATION: "no entry of this conversation is in the log",
     Exit.DATABASE: "the database is not there, cannot be opened, is locked, or has another schema",
-    Exit.CONFLICT: "a stream or a cursor is not where the caller expected it",
+    Exit.CONFLICT: "a stream or a cursor is not where the caller expected it, or somebody else was quicker",
     Exit.BUG: "a bug in kfstate; please report it",
     Exit.INTERRUPTED: "interrupted (Ctrl-C); what was stored before stays stored",
     Exit.CLOSED_PIPE: "the reader of the output went away",
@@ -56,7 +57,7 @@ def exit_of(error: Exception) -> tuple[Exit, str] | None:
         return Exit.USAGE, line
     if isinstance(error, UnknownConversationError):
         return Exit.UNKNOWN_CONVERSATION, line
-    if isinstance(error, (VersionConflictError, CursorConflictError)):
+    if isinstance(error, (VersionConflictError, CursorConflictError, ConcurrentChangeError)):
         return Exit.CONFLICT, line
     if isinstance(error, (StoreError, DatabaseError)):
         return Exit.DATABASE, line

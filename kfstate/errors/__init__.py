@@ -19,6 +19,9 @@
     ├── UnreachableError        WeCom could not be reached: the call changed nothing
     ├── ReplyLostError          the reply of a call is lost: it may have been carried out
     ├── ReplyError              what came back is no reply of WeCom
+    ├── StateChangeRefusedError a conversation's state was not changed
+    ├── SendRefusedError        a message was not sent
+    ├── ConcurrentChangeError   somebody else changes the conversation
     └── StoreError
         ├── VersionConflictError    a stream is not at the version that the caller expected
         ├── CursorConflictError     somebody else moved the cursor
@@ -56,10 +59,13 @@ from kfstate.errors.general import (
 )
 from kfstate.errors.live import (
     CallbackError,
+    ConcurrentChangeError,
     RateLimitError,
     ReplyError,
     ReplyLostError,
+    SendRefusedError,
     SettingsError,
+    StateChangeRefusedError,
     UnreachableError,
     WecomError,
 )
@@ -89,6 +95,7 @@ __all__ = [
     "CallbackError",
     "CheckpointError",
     "ClosedError",
+    "ConcurrentChangeError",
     "ConnectError",
     "ConnectionLostError",
     "CorruptLogError",
@@ -107,7 +114,9 @@ __all__ = [
     "ReplyError",
     "ReplyLostError",
     "SchemaError",
+    "SendRefusedError",
     "SettingsError",
+    "StateChangeRefusedError",
     "StorageFullError",
     "StoreError",
     "StrictOutcomeError",

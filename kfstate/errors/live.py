@@ -6,10 +6,13 @@ from kfstate.errors.general import KfstateError
 
 __all__ = [
     "CallbackError",
+    "ConcurrentChangeError",
     "RateLimitError",
     "ReplyError",
     "ReplyLostError",
+    "SendRefusedError",
     "SettingsError",
+    "StateChangeRefusedError",
     "UnreachableError",
     "WecomError",
 ]
@@ -135,3 +138,79 @@ class ReplyError(KfstateError):
         """Return call, reason, path and value as one sentence."""
         at = f" at {self.path}: {self.value}" if self.path else f": {self.value}"
         return f"{self.call} was answered by what is no reply (HTTP {self.status}), {self.reason}{at}"
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class StateChangeRefusedError(KfstateError):
+    """The state of a conversation was not changed: WeCom refused, or would have refused.
+
+    ``errcode`` is WeCom's, None where it has none for this; ``local``: the call was not made, because what is known
+    forbids it. ``position`` is where the refusal stands in the log (None: ``local``), ``service_state`` the state after
+    it, read again where the refusal says that ours was wrong. ``retry`` is a word of
+    :data:`kfstate.wecom.errcodes.RETRIES`: ``servicer``, for one, asks for another servicer.
+    """
+
+    open_kfid: str
+    external_userid: str
+    to: int
+    servicer_userid: str
+    errcode: int | None
+    reason: str
+    local: bool
+    service_state: int
+    retry: str
+    position: int | None = None
+
+    def __str__(self) -> str:
+        """Return what was wanted of whom, and the reason, as one sentence."""
+        made = "not made" if self.local else "refused"
+        by = f" ({self.servicer_userid})" if self.servicer_userid else ""
+        return f"{self.external_userid} at {self.open_kfid}: the change to {{self.to}{by} was {made}: {self.reason}"
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class SendRefusedError(KfstateError):
+    """A message was not sent: WeCom refused, or would have refused.
+
+    ``via`` is ``send_msg`` or ``send_msg_on_event``, ``msgid`` the message's; the rest as of
+    :class:`StateChangeRefusedError`.
+    """
+
+    open_kfid: str
+    external_userid: str
+    via: str
+    msgid: str
+    errcode: int | None
+    reason: str
+    local: bool
+    service_state: int
+    retry: str
+    position: int | None = None
+
+    def __str__(self) -> str:
+        """Return whom it was for, and the reason, as one sentence."""
+        made = "not made" if self.local else "refused"
+        return f"{self.external_userid} at {self.open_kfid}: {self.via} was {made}: {self.reason}"
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ConcurrentChangeError(KfstateError):
+    """Somebody else is about to do the same, or has just changed this conversation: decide again.
+
+    ``intent`` is the position of the other's intent, ``kind`` its kind, ``actor`` who intends it, ``to`` and
+    ``servicer_userid`` what; ``since`` is when it was recorded (microseconds).
+    """
+
+    open_kfid: str
+    external_userid: str
+    intent: int
+    kind: str
+    actor: str
+    to: int | None
+    servicer_userid: str
+    since: int
+
+    def __str__(self) -> str:
+        """Return who intends what, as one sentence."""
+        what = "a message" if self.to is None else f"a change to {self.to}"
+        return f"{self.external_userid} at {self.open_kfid}: {self.actor} intends {what} (entry {self.intent})"
