@@ -165,7 +165,7 @@ class StateChangeRefusedError(KfstateError):
         """Return what was wanted of whom, and the reason, as one sentence."""
         made = "not made" if self.local else "refused"
         by = f" ({self.servicer_userid})" if self.servicer_userid else ""
-        return f"{self.external_userid} at {self.open_kfid}: the change to {{self.to}{by} was {made}: {self.reason}"
+        return f"{self.external_userid} at {self.open_kfid}: the change to {self.to}{by} was {made}: {self.reason}"
 
 
 @attrs.define(slots=False, str=False, eq=False)

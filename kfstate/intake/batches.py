@@ -18,7 +18,7 @@ from kfstate.version import __version__
 from kfstate.wire import split_page
 from kfstate.wire.scan import scan_object
 
-__all__ = ["Batch", "CursorMove", "Drafter", "joined"]
+__all__ = ["Batch", "CursorMove", "Drafter", "is_cursor", "joined"]
 
 SOFTWARE = f"kfstate/{__version__}"
 _BATCH = 1000
@@ -35,13 +35,15 @@ _ENVELOPE = frozenset({"send_time", "origin", "event", "msg_list"})
 class CursorMove:
     """How the cursor of the pulled account moves with a page: from ``expected`` to the page's ``next_cursor``.
 
-    ``epoch`` is that of the caller's claim; ``synced_until`` (microseconds) when a pull that is now complete began.
+    ``epoch`` is that of the caller's claim; ``synced_until`` (microseconds) when a pull that is now complete began;
+    ``date_at`` (the same) when WeCom sent the page, by its ``Date`` header.
     A page whose ``next_cursor`` cannot be kept leaves the cursor where it is.
     """
 
     expected: str
     epoch: int
     synced_until: int | None = None
+    date_at: int | None = None
 
 
 @attrs.define
@@ -145,7 +147,7 @@ class Drafter:
     def _page(self, document: Document) -> tuple[list[Draft], Pull]:
         page = split_page(document.data)
         after = page.next_cursor
-        if page.unread_cursor or not _is_cursor(after):
+        if page.unread_cursor or not is_cursor(after):
             # The entries are worth more than the cursor: they come in, and the next pull begins where this one did.
             path = joined(document.path, "$.next_cursor")
             reason = f"next_cursor is no cursor (at most {_CURSOR} printable ASCII characters), and is not kept"
@@ -164,6 +166,7 @@ class Drafter:
             cursor_before=self.cursor.expected if self.cursor else "",
             cursor_after=after,
             has_more=page.has_more,
+            date_at=self.cursor.date_at if self.cursor else None,
             software=SOFTWARE,
         )
         return self._elements(page.elements), pull
@@ -172,7 +175,8 @@ class Drafter:
         return draft_elements(elements, account=self.account, corp_id=self.corp_id)
 
 
-def _is_cursor(text: str) -> bool:
+def is_cursor(text: str) -> bool:
+    """Tell whether a cursor can be kept."""
     return len(text) <= _CURSOR and text.isascii() and (text.isprintable() or not text)
 
 

@@ -12,7 +12,7 @@ from kfstate.clock import Clock
 from kfstate.errors import LeaseLostError
 from kfstate.store.tables import kf_lease
 
-__all__ = ["Lease", "LeaseKey", "check", "claim", "release", "renew"]
+__all__ = ["Lease", "LeaseKey", "check", "claim", "is_held", "release", "release_all", "renew"]
 
 _held = kf_lease.c
 
@@ -34,6 +34,12 @@ class Lease:
     epoch: int
     owner: str
     until: int
+
+
+def is_held(conn: Connection, key: LeaseKey, *, now: int) -> bool:
+    """Tell whether somebody has a lease; locks nothing."""
+    row = _find(conn, key)
+    return row is not None and row.owner != "" and row.lease_until > now
 
 
 def claim(conn: Connection, key: LeaseKey, owner: str, *, clock: Clock, length: int) -> Lease | None:
@@ -73,6 +79,12 @@ def renew(conn: Connection, lease: Lease, *, clock: Clock, length: int) -> Lease
     renewed = attrs.evolve(lease, until=clock.now() + length)
     conn.execute(update(kf_lease).where(_is(lease.key)).values(lease_until=renewed.until))
     return renewed
+
+
+def release_all(conn: Connection, key: LeaseKey, owner: str) -> None:
+    """Give back a lease, whichever its epoch, where this owner has it."""
+    mine = _is(key) & (_held.owner == owner)
+    conn.execute(update(kf_lease).where(mine).values(owner="", lease_until=0))
 
 
 def release(conn: Connection, lease: Lease) -> None:

@@ -10,16 +10,21 @@ if TYPE_CHECKING:
     from kfstate.wecom.client import Client
     from kfstate.wecom.errcodes import ERRCODES, Errcode, errcode
     from kfstate.wecom.http import AsyncHttpTransport, HttpTransport, Timeouts
+    from kfstate.wecom.live import Live
+    from kfstate.wecom.loop import Pace
     from kfstate.wecom.replying import PulledPage
     from kfstate.wecom.retrying import Retries
     from kfstate.wecom.router import callback_router
     from kfstate.wecom.secret import Secret
     from kfstate.wecom.settings import Settings
+    from kfstate.wecom.standing import AccountStatus
+    from kfstate.wecom.syncing import Gap, Pulled
     from kfstate.wecom.tokens import TokenSource
     from kfstate.wecom.transport import Answer, AsyncTransport, Transport
 
 __all__ = [
     "ERRCODES",
+    "AccountStatus",
     "Answer",
     "AsyncClient",
     "AsyncHttpTransport",
@@ -29,8 +34,12 @@ __all__ = [
     "CallbackApp",
     "Client",
     "Errcode",
+    "Gap",
     "HttpTransport",
+    "Live",
     "Notice",
+    "Pace",
+    "Pulled",
     "PulledPage",
     "Retries",
     "Secret",
@@ -49,11 +58,15 @@ _HOMES = {
     "client": ("Client",),
     "errcodes": ("ERRCODES", "Errcode", "errcode"),
     "http": ("AsyncHttpTransport", "HttpTransport", "Timeouts"),
+    "live": ("Live",),
+    "loop": ("Pace",),
     "replying": ("PulledPage",),
     "retrying": ("Retries",),
     "router": ("callback_router",),
     "secret": ("Secret",),
     "settings": ("Settings",),
+    "standing": ("AccountStatus",),
+    "syncing": ("Gap", "Pulled"),
     "tokens": ("TokenSource",),
     "transport": ("Answer", "AsyncTransport", "Transport"),
 }

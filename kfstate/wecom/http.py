@@ -38,6 +38,11 @@ class Timeouts:
     silence: float = 15.0
     body: float = 60.0
 
+    @classmethod
+    def of(cls, timeout: float) -> "Timeouts":
+        """Return those of a call that may take so many seconds before it is answered."""
+        return cls(connect=min(timeout, 5.0), silence=timeout, body=max(timeout, 60.0))
+
 
 class _Url(httpx2.URL):
     """A URL whose query is not printed: httpx2 logs every URL, and WeCom wants its secrets in them."""

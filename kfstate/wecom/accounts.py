@@ -1,0 +1,86 @@
+"""What WeCom says of accounts and servicers, recorded where it is news."""
+
+import hashlib
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from kfstate.intake import ACTOR
+from kfstate.store.dialect import as_text, query
+from kfstate.store.envelope import OwnEntry
+from kfstate.store.facts import is_id, sought
+from kfstate.wecom.site import Site
+from kfstate.wire import KfAccount, KfServicer
+
+__all__ = ["known_accounts", "manages", "read_accounts", "read_servicers"]
+
+
+def read_accounts(site: Site) -> tuple[KfAccount, ...]:
+    """Return the accounts that the app may see; record each whose ``manage_privilege`` is not as it was known."""
+    found = tuple(account for account in site.client.accounts() if account.open_kfid and is_id(account.open_kfid))
+    with site.database.reading() as conn:
+        known = {name: (privilege, at) for name, privilege, at in _accounts(conn)}
+    for account in found:
+        open_kfid, manages_it = str(account.open_kfid), account.manage_privilege
+        privilege, at = known.get(open_kfid, (None, None))
+        if manages_it is None or privilege == int(manages_it):
+            continue
+        entry = OwnEntry(
+            kind="account_reading", actor=ACTOR, open_kfid=open_kfid, manage_privilege=int(manages_it),
+            data={"name": account.name or ""}, key=_key("account_reading", open_kfid, int(manages_it), at),
+        )  # fmt: skip
+        site.engine.record(entry)
+    return found
+
+
+def read_servicers(site: Site, open_kfid: str) -> tuple[KfServicer, ...]:
+    """Return the servicers and departments of an account; record each servicer whose status is not as it was known."""
+    found = site.client.servicers(open_kfid)
+    with site.database.reading() as conn:
+        known = {str(name).casefold(): (*status,) for name, *status in _servicers(conn, open_kfid, site.corp_id)}
+    for servicer in found:
+        userid, receiving = servicer.userid, servicer.receiving
+        if not userid or receiving is None or not is_id(userid):
+            continue
+        stop_type = None if receiving else servicer.stop_type
+        before = known.get(userid.casefold(), (None, None, None))
+        if before[0] is not None and (bool(before[0]), before[1]) == (receiving, stop_type):
+            continue
+        entry = OwnEntry(
+            kind="servicer_reading", actor=ACTOR, open_kfid=open_kfid, servicer_userid=userid,
+            receiving=int(receiving), stop_type=stop_type,
+            key=_key("servicer_reading", open_kfid, userid.casefold(), receiving, stop_type, before[2]),
+        )  # fmt: skip
+        site.engine.record(entry)
+    return found
+
+
+def known_accounts(site: Site) -> tuple[str, ...]:
+    """Return the accounts that were pulled into this database before."""
+    with site.database.reading() as conn:
+        rows = query(conn, "SELECT open_kfid FROM kf_cursor WHERE corp_id = ? ORDER BY open_kfid", (site.corp_id,))
+    return tuple(as_text(row[0]) for row in rows)
+
+
+def manages(conn: Connection, open_kfid: str) -> bool | None:
+    """Tell whether the app may change states and send for an account; None: never read."""
+    found = query(conn, "SELECT manage_privilege FROM kf_account WHERE open_kfid = ?", (sought(open_kfid),))
+    return None if not found or found[0][0] is None else bool(found[0][0])
+
+
+def _accounts(conn: Connection) -> Iterable[tuple[str, int | None, int | None]]:
+    rows = query(conn, "SELECT open_kfid, manage_privilege, privilege_second FROM kf_account", ())
+    return ((as_text(open_kfid), privilege, at) for open_kfid, privilege, at in rows)
+
+
+def _servicers(conn: Connection, open_kfid: str, corp_id: str) -> Iterable[tuple[object, ...]]:
+    sql = (
+        "SELECT n.value, v.receiving, v.stop_type, v.status_second FROM kf_servicer v "
+        "JOIN kf_name n ON n.id = v.servicer WHERE v.open_kfid = ? AND n.corp_id = ? AND n.value IS NOT NULL"
+    )
+    return ((as_text(name), *status) for name, *status in query(conn, sql, (sought(open_kfid), corp_id)))
+
+
+def _key(kind: str, *facts: object) -> str:
+    """Return the key of a reading: two processes that see the same change record one entry."""
+    return f"{kind}/{hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()}"

@@ -1,0 +1,45 @@
+"""What every part of the live side works with."""
+
+import os
+import secrets
+import socket
+
+import attrs
+
+from kfstate.clock import Clock
+from kfstate.concurrency import Concurrency
+from kfstate.engine import Engine
+from kfstate.store.database import Database
+from kfstate.wecom.client import Client
+
+__all__ = ["Site"]
+
+
+def _owner() -> str:
+    """Return a name that no other process has, and that people can find."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+@attrs.frozen(kw_only=True)
+class Site:
+    """The engine with its database, clock and way of waiting; the client; and the name under which leases are held."""
+
+    engine: Engine
+    client: Client
+    database: Database
+    clock: Clock
+    concurrency: Concurrency
+    owner: str = attrs.field(factory=_owner)
+
+    @classmethod
+    def of(cls, engine: Engine, client: Client) -> "Site":
+        """Return what works on this engine, and waits as it does."""
+        return cls(
+            engine=engine, client=client, database=engine._database, clock=engine._clock,  # noqa: SLF001
+            concurrency=engine._concurrency,  # noqa: SLF001 (the live side is the engine's neighbour)
+        )  # fmt: skip
+
+    @property
+    def corp_id(self) -> str:
+        """The corporation under which the engine keeps its streams and cursors."""
+        return self.engine.corp_id

@@ -1,0 +1,263 @@
+"""One pull of one account: page after page into the log, each with its cursor, until WeCom has no more.
+
+Only one process pulls an account at a time: it has the lease. A lease can run out while its holder waits for WeCom, so
+it decides nothing: with the lease comes a new epoch of the cursor, and a page of an older epoch is not stored.
+"""
+
+import logging
+from typing import Literal
+
+import attrs
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from kfstate.clock import SECOND
+from kfstate.concurrency import Signal
+from kfstate.errors import CursorConflictError, LeaseLostError, StoreError, WecomError
+from kfstate.feed.wake import quietly
+from kfstate.intake import ACTOR, CursorMove, is_cursor
+from kfstate.store import cursor as cursors
+from kfstate.store import lease as leases
+from kfstate.store.cursor import Cursor
+from kfstate.store.dialect import query
+from kfstate.store.envelope import OwnEntry
+from kfstate.store.lease import Lease, LeaseKey
+from kfstate.wecom.replying import PulledPage
+from kfstate.wecom.site import Site
+
+__all__ = ["KEPT", "Gap", "Outcome", "Pulled", "Puller"]
+
+_logger = logging.getLogger("kfstate")
+KEPT = 3 * 86_400 * SECOND
+"""How long WeCom keeps entries, in microseconds."""
+_BAD_TOKEN = 95007
+_BAD_PARAMETER = 40058
+_STANDING = 20
+"""After so many pages in a row that bring nothing and move no cursor, a pull is given up."""
+_PAUSE = 0.05
+_LEASE = "sync"
+
+Outcome = Literal["complete", "held", "fenced", "stopped", "stalled"]
+"""``held``: another process pulls this account; ``fenced``: one has taken over meanwhile; ``stopped``: we were told to
+stop; ``stalled``: WeCom says that there is more, and gives nothing."""
+
+
+@attrs.frozen
+class Gap:
+    """A time of which entries may be lost for ever (microseconds): WeCom did not keep them until we pulled again."""
+
+    from_at: int
+    until: int
+
+
+@attrs.frozen(kw_only=True)
+class Pulled:
+    """What became of one pull. ``synced_until`` (microseconds) is when it began, where it is complete.
+
+    ``synced_before`` is when the last one before it did.
+    ``restarted``: the cursor was given up, and all that WeCom keeps was read again.
+    """
+
+    open_kfid: str
+    outcome: Outcome
+    pages: int = 0
+    entries: int = 0
+    appended: int = 0
+    duplicates: int = 0
+    began_at: int = 0
+    synced_before: int | None = None
+    synced_until: int | None = None
+    restarted: bool = False
+    gap: Gap | None = None
+
+
+@attrs.define(kw_only=True)
+class _Progress:
+    """How far a pull has come. ``asked`` is where it goes on at WeCom, ``stored`` what the database has."""
+
+    lease: Lease
+    asked: str
+    stored: str
+    token: str
+    done: Pulled
+    standing: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Puller:
+    """Pulls accounts into the log; ``length`` is how many seconds a process that died keeps others from an account."""
+
+    site: Site
+    stopping: Signal
+    limit: int = 1000
+    length: float = 15.0
+
+    def pull(self, open_kfid: str, *, token: str = "", again: bool = False) -> Pulled:
+        """Read an account to its end, and store every page with its cursor in one transaction.
+
+        ``token`` is that of the callback; ``again``: give up the cursor and read all that WeCom keeps.
+        Raises what the client and the store do; what was stored before stays.
+        """
+        claimed = self._claim(open_kfid)
+        if claimed is None:
+            return Pulled(open_kfid=open_kfid, outcome="held")
+        lease, cursor = claimed
+        began = self.site.clock.now()
+        start = "" if again else cursor.cursor
+        progress = _Progress(
+            lease=lease, asked=start, stored=cursor.cursor, token=token,
+            done=Pulled(
+                open_kfid=open_kfid, outcome="stopped", began_at=began, synced_before=cursor.synced_until,
+                restarted=again,
+            ),
+        )  # fmt: skip
+        try:
+            gap = self._gap(cursor, began)
+            progress.done = attrs.evolve(progress.done, gap=gap)
+            return self._read(progress, cursor.epoch)
+        except (CursorConflictError, LeaseLostError) as error:
+            _logger.info("account %s: another process has taken over (%s)", open_kfid, error)
+            return attrs.evolve(progress.done, outcome="fenced")
+        finally:
+            self._release(progress.lease)
+
+    # Who pulls
+
+    def _claim(self, open_kfid: str) -> tuple[Lease, Cursor] | None:
+        """Take the lease, and the cursor with a new epoch; None where another process has them."""
+        site, key = self.site, LeaseKey(self.site.corp_id, _LEASE, open_kfid)
+        with site.database.reading() as conn:  # looking locks nothing
+            if leases.is_held(conn, key, now=site.clock.now()):
+                return None
+        try:
+            with quietly(), site.database.writing() as conn:
+                lease = leases.claim(conn, key, site.owner, clock=site.clock, length=self._length)
+                if lease is None:
+                    return None
+                return lease, cursors.claim(conn, open_kfid, corp_id=site.corp_id)
+        except IntegrityError:  # another one made the row at the same time
+            return None
+
+    @property
+    def _length(self) -> int:
+        return round(self.length * SECOND)
+
+    def _keep(self, lease: Lease) -> Lease:
+        """Return the lease, lengthened where a third of it is over."""
+        now = self.site.clock.now()
+        if lease.until - now > self._length * 2 // 3:
+            return lease
+        with quietly(), self.site.database.writing() as conn:
+            return leases.renew(conn, lease, clock=self.site.clock, length=self._length)
+
+    def fence(self, open_kfid: str) -> None:
+        """Take an account away from a pull of ours that does not end, so that another process may go on at once."""
+        site = self.site
+        with quietly(), site.database.writing() as conn:
+            leases.release_all(conn, LeaseKey(site.corp_id, _LEASE, open_kfid), site.owner)
+            cursors.claim(conn, open_kfid, corp_id=site.corp_id)
+
+    def _release(self, lease: Lease) -> None:
+        try:
+            with quietly(), self.site.database.writing() as conn:
+                leases.release(conn, lease)
+        except (StoreError, SQLAlchemyError) as error:  # then it runs out
+            _logger.warning("the lease of account %s was not given back: %s", lease.key.name, error)
+
+    # What is lost
+
+    def _gap(self, cursor: Cursor, began: int) -> Gap | None:
+        """Record that WeCom no longer has all that came since the last pull, if so."""
+        site = self.site
+        known = cursor.synced_until
+        if known is None:
+            with site.database.reading() as conn:
+                known = _first_pull(conn, cursor)
+        if known is None or began - known <= KEPT:
+            return None
+        gap = Gap(known, began - KEPT)
+        entry = OwnEntry(
+            kind="history_gap",
+            actor=ACTOR,
+            open_kfid=cursor.open_kfid,
+            occurred_at=gap.until,
+            from_at=gap.from_at,
+            reason="nothing was pulled for longer than WeCom keeps entries",
+            # The same gap again, where a pull failed after this: its end has moved on, its beginning has not.
+            key=f"history_gap/{cursor.open_kfid}/{gap.from_at}",
+        )
+        if not site.engine.record(entry).duplicate:
+            hours = (gap.until - gap.from_at) / 3600 / SECOND
+            _logger.error("account %s: %.1f hours of history may be lost", cursor.open_kfid, hours, extra=_action())
+        return gap
+
+    # The pages
+
+    def _read(self, progress: _Progress, epoch: int) -> Pulled:
+        while not self.stopping.is_set():
+            progress.lease = self._keep(progress.lease)
+            page = self._page(progress)
+            if page is None:
+                continue
+            self._store(progress, page, epoch)
+            if not page.has_more:
+                return attrs.evolve(progress.done, outcome="complete", synced_until=self._began(progress.done))
+            if progress.standing >= _STANDING:
+                _logger.warning("account %s: has_more, but no page", page.open_kfid, extra=_action())
+                return attrs.evolve(progress.done, outcome="stalled")
+            if progress.standing:
+                self.stopping.wait(_PAUSE)
+        return progress.done
+
+    def _page(self, progress: _Progress) -> PulledPage | None:
+        """Return the next page; None: ask again, without what WeCom did not take."""
+        done = progress.done
+        try:
+            return self.site.client.sync_msg(
+                done.open_kfid, progress.asked, token=progress.token, limit=self.limit
+            )  # fmt: skip
+        except WecomError as error:
+            if error.errcode == _BAD_TOKEN and progress.token:
+                progress.token = ""
+            elif error.errcode == _BAD_PARAMETER and progress.asked and not done.restarted:
+                _logger.warning("account %s: WeCom does not know the cursor", done.open_kfid, extra=_action())
+                progress.asked, progress.done = "", attrs.evolve(done, restarted=True)
+            else:
+                raise
+        return None
+
+    def _store(self, progress: _Progress, page: PulledPage, epoch: int) -> None:
+        done = progress.done
+        synced = None if page.has_more else self._began(done)
+        move = CursorMove(expected=progress.stored, epoch=epoch, synced_until=synced, date_at=page.date_at)
+        report = self.site.engine.ingest(page.body, account=done.open_kfid, cursor=move)
+        after = page.next_cursor or progress.asked
+        progress.standing = progress.standing + 1 if after == progress.asked and not page.elements else 0
+        progress.asked = after
+        progress.stored = self._stored(page) or progress.stored
+        progress.done = attrs.evolve(
+            done, pages=done.pages + 1, entries=done.entries + report.entries,
+            appended=done.appended + report.appended, duplicates=done.duplicates + report.duplicates,
+        )  # fmt: skip
+
+    def _stored(self, page: PulledPage) -> str:
+        """Return the cursor that the page has left in the database, '' where it cannot be kept."""
+        return page.next_cursor if is_cursor(page.next_cursor) else ""
+
+    def _began(self, done: Pulled) -> int:
+        """Return when the pull began, by WeCom's clock where that is behind ours: its entries carry its time."""
+        skew = self.site.client.skew or 0
+        return done.began_at + (skew if skew < -SECOND else 0)
+
+
+def _first_pull(conn: Connection, cursor: Cursor) -> int | None:
+    """Return when the first page of an account was stored, of which no pull was ever complete."""
+    if not cursor.cursor:
+        return None
+    sql = "SELECT MIN(pulled_at) FROM kf_pull WHERE corp_id = ? AND open_kfid = ?"
+    found: int | None = query(conn, sql, (cursor.corp_id, cursor.open_kfid))[0][0]
+    return found
+
+
+def _action() -> dict[str, str]:
+    return {"action": "sync"}
