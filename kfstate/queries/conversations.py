@@ -15,7 +15,19 @@ from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import Read, query
 from kfstate.store.facts import sought
 
-__all__ = ["PAGE", "After", "Filter", "among", "conversation", "conversations", "counts", "folded", "load", "queue"]
+__all__ = [
+    "PAGE",
+    "After",
+    "Filter",
+    "among",
+    "conversation",
+    "conversations",
+    "counts",
+    "doubt_of",
+    "folded",
+    "load",
+    "queue",
+]
 
 _STATE = [field.name for field in attrs.fields(SessionState)]
 _STRONG = ", ".join(f"'{row.name}'" for row in MACHINE.spec.rows if row.evidence in STRONG)
@@ -118,7 +130,7 @@ class Filter:
         if self.doubt is not None:
             sign = "<>" if self.doubt == "any" else "="
             doubted = "none" if self.doubt == "any" else self.doubt
-            case, times = _doubt(self.now)
+            case, times = doubt_of(self.now)
             hold(f"{case} {sign} ?", *times, doubted)
         if self.evidence is not None:
             hold(f"{_as_of('evidence', _TIMER, expired)} = ?", *expired, self.evidence)
@@ -148,8 +160,8 @@ def _as_of(column: str, expiry: str, expired: tuple[int, ...]) -> str:
     return f"CASE WHEN c.expires_at <= ? THEN {expiry} ELSE c.{column} END" if expired else f"c.{column}"
 
 
-def _doubt(now: int | None) -> tuple[str, tuple[int, ...]]:
-    """Return the doubt as of ``now`` as an SQL expression: the same as :func:`_view` works out."""
+def doubt_of(now: int | None) -> tuple[str, tuple[int, ...]]:
+    """Return the doubt as of ``now`` as an SQL expression over ``c`` and ``a``, and its values."""
     if now is None:
         return f"CASE WHEN c.doubt <> 'none' THEN c.doubt WHEN {_GAP} THEN 'history_gap' ELSE 'none' END", ()
     case = (

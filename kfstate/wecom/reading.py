@@ -1,0 +1,104 @@
+"""Reading the state of one conversation, and recording what WeCom said."""
+
+from typing import Literal
+
+import attrs
+
+from kfstate.errors import VersionConflictError
+from kfstate.queries.history import STEPS, step_views
+from kfstate.queries.views import StepView
+from kfstate.service_state import KfServiceState
+from kfstate.store.dialect import query
+from kfstate.store.envelope import OwnEntry
+from kfstate.store.read import find_stream
+from kfstate.store.rows import Expected, StreamKey
+from kfstate.wecom.site import Site
+
+__all__ = ["Reading", "read_state"]
+
+_LATEST = (
+    "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(COALESCE(occurred_at, sort_second * 1000000)), -1) FROM kf_entry "
+    "WHERE stream = ?"
+)
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """What ``service_state/get`` said, and what folding it did.
+
+    ``step`` is None where the projections are behind.
+    """
+
+    open_kfid: str
+    external_userid: str
+    service_state: int
+    servicer_userid: str
+    position: int
+    step: StepView | None
+
+    @property
+    def outcome(self) -> Literal["confirmed", "repaired", "unknown"]:
+        """Whether it is what the log said, or a change was missed."""
+        if self.step is None or self.step.outcome == "unknown":
+            return "unknown"
+        return "confirmed" if self.step.outcome == "confirmed" else "repaired"
+
+
+def read_state(
+    site: Site,
+    open_kfid: str,
+    external_userid: str,
+    *,
+    actor: str,
+    reason: str = "",
+    request_id: str = "",
+    cause: int | None = None,
+    tries: int = 3,
+) -> Reading:
+    """Ask WeCom for the state of a conversation, and record it as a ``state_reading``.
+
+    What is recorded of the conversation while WeCom answers may be newer than the answer: then it is asked again.
+    Raises what the client does; :class:`~kfstate.errors.VersionConflictError` where all ``tries`` came to nothing;
+    :class:`~kfstate.errors.EnvelopeError` where WeCom said what can be no state.
+    """
+    while True:
+        tries -= 1
+        expected, latest = _known(site, open_kfid, external_userid)
+        # As of when it was asked, by WeCom's clock: whatever happens after that is folded after it.
+        asked = site.clock.now() + (site.client.skew or 0)
+        reply = site.client.get_state(open_kfid, external_userid)
+        state = -1 if reply.service_state is None else int(reply.service_state)
+        servicer = (reply.servicer_userid or "") if state == KfServiceState.MANUAL else ""
+        entry = OwnEntry(
+            kind="state_reading", actor=actor, open_kfid=open_kfid, external_userid=external_userid,
+            occurred_at=max(asked, latest + 1), reason=reason, request_id=request_id, service_state=state,
+            servicer_userid=servicer, cause=cause,
+        )  # fmt: skip
+        try:
+            position = site.engine.record(entry, expected=expected).position
+        except VersionConflictError:
+            if tries <= 0:
+                raise
+        else:
+            return Reading(
+                open_kfid=open_kfid, external_userid=external_userid, service_state=state, servicer_userid=servicer,
+                position=position, step=_step(site, position),
+            )  # fmt: skip
+
+
+def _known(site: Site, open_kfid: str, external_userid: str) -> tuple[Expected, int]:
+    """Return the version of a conversation, and its latest time in microseconds."""
+    with site.database.reading() as conn:
+        stream = find_stream(conn, StreamKey(site.corp_id, "conversation", open_kfid, external_userid))
+        if stream is None:
+            return "new", -1
+        version, latest = query(conn, _LATEST, (stream.id,))[0]
+    return int(version) or "new", int(latest)
+
+
+def _step(site: Site, position: int) -> StepView | None:
+    with site.database.reading() as conn:
+        rows = query(conn, f"{STEPS}WHERE s.position = ? ORDER BY s.known_from DESC LIMIT 1", (position,))
+        if not rows:
+            return None
+        return step_views(conn, rows)[position, rows[0][20]][-1]
