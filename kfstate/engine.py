@@ -169,7 +169,9 @@ class Engine(Feed, Questions):
     def tick(self, now: int | None = None) -> int:
         """Append a ``session_expired`` entry for every session that is due by ``now``, and return how many.
 
-        ``now`` is in microseconds, default the clock's. States do not depend on it: it makes an expiry visible.
+        ``now`` is in microseconds, default the clock's. States do not depend on it: it makes an expiry visible. In an
+        account that is pulled, nothing is due that was not when the last complete pull began, so that a sync that was
+        down raises no false alarm.
         """
         due_by = (self._clock.now() if now is None else now) // SECOND
         expired = 0

@@ -53,11 +53,18 @@ def record(conn: Connection, entries: Sequence[OwnEntry], *, now: int, corp_id: 
 
 
 def expire_due(conn: Connection, second: int, *, now: int, corp_id: str) -> int:
-    """Record ``session_expired`` for at most 1,000 sessions that are due by ``second``; return how many."""
+    """Record ``session_expired`` for at most 1,000 sessions that are due by ``second``; return how many.
+
+    Of an account that is pulled, only those that were due when its last complete pull began: a message that has not
+    come in yet may have kept a session open.
+    """
     due = query(
         conn,
         "SELECT c.open_kfid, n.value, c.session_id, c.expires_at FROM kf_conversation c "
-        "JOIN kf_name n ON n.id = c.customer WHERE c.expires_at <= ? AND n.corp_id = ? AND n.value IS NOT NULL "
+        "JOIN kf_name n ON n.id = c.customer "
+        "LEFT JOIN kf_cursor u ON u.corp_id = n.corp_id AND u.open_kfid = c.open_kfid "
+        "WHERE c.expires_at <= ? AND n.corp_id = ? AND n.value IS NOT NULL "
+        "AND (u.open_kfid IS NULL OR c.expires_at <= u.synced_until / 1000000) "
         "ORDER BY c.expires_at, c.stream LIMIT ?",
         (second, corp_id, _AT_ONCE),
     )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.clock import SECOND
 from kfstate.errors import CorruptLogError
 from kfstate.queries.views import at_time
 from kfstate.store.checkpoint import Checkpoint
@@ -72,6 +73,13 @@ class EntryView:
     def recorded_at(self) -> datetime | None:
         """When it was stored."""
         return at_time(self.recorded)
+
+    @property
+    def age(self) -> float | None:
+        """How many seconds old it was when it was stored: much, in the backlog of a sync that was down."""
+        if self.occurred is None or self.recorded is None:
+            return None
+        return max(0, self.recorded - self.occurred) / SECOND
 
     @property
     def payload(self) -> Any:

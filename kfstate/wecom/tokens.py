@@ -146,11 +146,13 @@ class Tokens:
                 kept = self._kept(refused)
                 if kept is not None:
                     return kept
+                # Whoever asks without saying so must not be given what WeCom refused to the one before.
+                bad = self._bad if refused is None else refused
                 flight, leads = self._flight, self._flight is None
                 if flight is None:
                     flight = self._flight = _Flight(self._concurrency.signal())
             if leads:
-                self._lead(flight, refused)
+                self._lead(flight, bad)
             else:
                 flight.over.wait()
             if flight.token is not None:

@@ -18,7 +18,7 @@ from kfstate.store.lease import LeaseKey
 from kfstate.testing import FrozenClock
 from kfstate.wecom.secret import Secret
 from kfstate.wecom.shared import SharedTokens
-from kfstate.wecom.tokens import FetchedToken
+from kfstate.wecom.tokens import FetchedToken, Tokens
 from tests.wecom.asking import digest
 from tests.wecom.scripted import CORP, NOW, SECRET, Patience
 from tests.wecom.serving import serve
@@ -246,3 +246,17 @@ def test_a_killed_process(url: str) -> None:
         server.go.set()
     assert [digest("token-2")] * 4 == told
     assert 2 == server.count
+
+
+@pytest.mark.databases("sqlite")
+def test_a_refused_token_is_not_taken_from_the_table_again(base: Database, fetch: Fetched, clock: FrozenClock) -> None:
+    """WeCom refused a token, and then did not give another one: who asks next must not get the old one out of it."""
+    tokens = Tokens(shared(base, fetch), clock=clock)
+    bad = tokens.get()
+    fetch.fails = UnreachableError("gettoken", "busy")
+    with pytest.raises(UnreachableError):
+        tokens.get(bad)
+    with pytest.raises(UnreachableError):
+        tokens.get()
+    fetch.fails = None
+    assert bad != tokens.get()
