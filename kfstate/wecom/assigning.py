@@ -1,0 +1,108 @@
+"""Giving a session to a servicer: chosen, reserved by the intent, and the next choice where WeCom refuses the first."""
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate.errors import StateChangeRefusedError
+from kfstate.service_state import KfServiceState
+from kfstate.wecom.candidates import Candidates, Capacity, Choose, candidates, carried, least_loaded
+from kfstate.wecom.changing import Changed, change_state, key_of
+from kfstate.wecom.errand import Errand, Guard
+from kfstate.wecom.intents import CHANGE
+
+__all__ = ["Assigned", "assign"]
+
+_NOT_RECEIVING = frozenset({95014, 95019})
+_ROUNDS = 200
+"""How often is chosen again because somebody else was quicker; each time somebody was served."""
+
+
+class _TakenError(Exception):
+    """Somebody else has given the chosen servicer a session meanwhile."""
+
+
+@attrs.frozen(kw_only=True)
+class Assigned:
+    """Who got the session: a servicer, or nobody, so that it waits in the pool.
+
+    ``changed`` is None where it waited there already. ``refused`` are those whom WeCom did not take.
+    """
+
+    open_kfid: str
+    external_userid: str
+    servicer_userid: str | None
+    changed: Changed | None
+    refused: tuple[str, ...] = ()
+
+
+def assign(
+    errand: Errand,
+    choose: Choose = least_loaded,
+    *,
+    capacity: Capacity = None,
+    key: str | None = None,
+    departments: tuple[int, ...] = (),
+) -> Assigned:
+    """Give a session to whom ``choose`` names; see :meth:`kfstate.wecom.live.Live.assign`."""
+    refused: list[str] = []
+    for _ in range(_ROUNDS):
+        attempt = f"{key}/{len(refused) + 1}" if key else None
+        named = None if attempt is None else _named_before(errand, attempt)
+        guard: Guard | None = None
+        if named is None:
+            among = candidates(
+                errand.site, errand.intents, errand.open_kfid, external_userid=errand.external_userid,
+                capacity=capacity, departments=departments,
+            ).without(refused)  # fmt: skip
+            named = choose(among) or ""
+            guard = _unchanged(errand, among, named)
+        if not named or named.casefold() in refused:
+            break
+        try:
+            changed = change_state(errand, KfServiceState.MANUAL, servicer=named, key=attempt, guard=guard)
+        except _TakenError:
+            continue
+        except StateChangeRefusedError as error:
+            if error.errcode not in _NOT_RECEIVING:
+                raise
+            refused.append(named.casefold())
+        else:
+            return _assigned(errand, named, changed, refused)
+    return _to_the_pool(errand, refused, key)
+
+
+def _named_before(errand: Errand, attempt: str) -> str | None:
+    """Return whom an earlier call under the same key named at this attempt."""
+    intent = errand.entry(CHANGE, key=key_of(attempt), service_state=int(KfServiceState.MANUAL))
+    earlier = errand.earlier(intent)
+    return None if earlier is None else earlier.intent.servicer_userid
+
+
+def _unchanged(errand: Errand, among: Candidates, servicer: str) -> Guard:
+    """Return what makes sure, under the lock, that nobody gave the servicer a session since it was looked."""
+    chosen = among.named(servicer)
+    seen = 0 if chosen is None else chosen.carries
+
+    def guard(conn: Connection) -> None:
+        if carried(conn, errand.site, errand.intents, errand.open_kfid, servicer) > seen:
+            raise _TakenError
+
+    return guard
+
+
+def _to_the_pool(errand: Errand, refused: list[str], key: str | None) -> Assigned:
+    seen = errand.look()
+    if seen.doubt != "none":
+        errand.read(why=f"nobody takes the session, in doubt: {seen.doubt}")
+        seen = errand.look()
+    if seen.service_state == KfServiceState.QUEUE:
+        return _assigned(errand, None, None, refused)
+    changed = change_state(errand, KfServiceState.QUEUE, key=f"{key}/pool" if key else None)
+    return _assigned(errand, None, changed, refused)
+
+
+def _assigned(errand: Errand, servicer: str | None, changed: Changed | None, refused: list[str]) -> Assigned:
+    return Assigned(
+        open_kfid=errand.open_kfid, external_userid=errand.external_userid, servicer_userid=servicer, changed=changed,
+        refused=tuple(refused),
+    )  # fmt: skip

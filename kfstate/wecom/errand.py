@@ -1,0 +1,303 @@
+# ruff: noqa: S608 (the SQL is put together from constants)
+"""What somebody wants done with a conversation: what is known before the call, and the entries around it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate.clock import SECOND
+from kfstate.errors import (
+    ArgumentError,
+    ClosedError,
+    ConcurrentChangeError,
+    EnvelopeError,
+    KfstateError,
+    ReplyError,
+    ReplyLostError,
+    UnreachableError,
+    VersionConflictError,
+    WecomError,
+)
+from kfstate.intake import ACTOR
+from kfstate.machine import SessionState, initial, state_at
+from kfstate.queries.conversations import conversation, folded
+from kfstate.queries.views import SendWindow
+from kfstate.service_state import KfServiceState
+from kfstate.store.dialect import query
+from kfstate.store.envelope import OwnEntry, draft_own
+from kfstate.store.head import lock_head
+from kfstate.store.identity import look_up, repeated
+from kfstate.store.read import find_stream
+from kfstate.store.rows import Expected, StreamKey
+from kfstate.wecom.accounts import manages
+from kfstate.wecom.alive import this_process
+from kfstate.wecom.earlier import Earlier, Result, read_earlier
+from kfstate.wecom.intents import CHANGE, Intent, Intents
+from kfstate.wecom.reading import Reading, read_state
+from kfstate.wecom.site import Site
+
+__all__ = [
+    "AGAIN",
+    "BUSY",
+    "NO_RIGHT",
+    "REFUSALS",
+    "STATE_IS_WRONG",
+    "TRANS",
+    "UNMANAGED",
+    "Errand",
+    "Guard",
+    "Seen",
+    "concurrent",
+    "settle",
+    "usable_code",
+]
+
+T = TypeVar("T")
+Guard = Callable[[Connection], None]
+"""Called under the lock, before an intent is recorded: raises an error where what was decided on no longer holds."""
+
+BUSY = -1
+"""The errcode under which a call is recorded that certainly was not carried out: it never got to WeCom."""
+NO_RIGHT = 48002
+UNMANAGED = "the account is not managed by API (通过API管理): WeCom routes its sessions by itself"
+REFUSALS = frozenset({95001, 95002, 95013, 95014, 95016, 95018, 95019})
+"""Errcodes with which WeCom answers the question itself; after any other one the same key may try again."""
+STATE_IS_WRONG = frozenset({95016, 95018})
+"""Those that say that the state is another one than we believe."""
+AGAIN = 20
+"""How often is decided again because entries came in meanwhile."""
+TRANS = "service_state/trans"
+_UNDONE = (UnreachableError, ReplyError, ClosedError, ArgumentError)
+"""What a call raises that was not carried out, and not refused by WeCom either."""
+_VERSION = (
+    "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(COALESCE(occurred_at, sort_second * 1000000)), -1) FROM kf_entry "
+    "WHERE stream = ?"
+)
+_SINCE = f"SELECT MAX(position) FROM kf_entry WHERE stream = ? AND version > ? AND kind = '{CHANGE}'"
+
+
+@attrs.frozen(kw_only=True)
+class Seen:
+    """A conversation as it was in one snapshot. ``now`` and ``latest`` are seconds and microseconds."""
+
+    state: SessionState
+    doubt: str
+    version: Expected
+    latest: int
+    stream: int | None
+    managed: bool | None
+    window: SendWindow | None
+    under_way: Intent | None
+    now: int
+
+    @property
+    def service_state(self) -> KfServiceState:
+        """The state now, a due expiry applied."""
+        return KfServiceState(state_at(self.state, self.now).service_state)
+
+
+@attrs.frozen(kw_only=True)
+class Errand:
+    """Who wants something done, of which conversation, and why."""
+
+    site: Site
+    intents: Intents
+    open_kfid: str
+    external_userid: str
+    actor: str = ACTOR
+    reason: str = ""
+    request_id: str = ""
+
+    # What is known
+
+    def look(self) -> Seen:
+        """Return the conversation as it is now."""
+        site, now = self.site, self.site.clock.now() // SECOND
+        ids = (self.open_kfid, self.external_userid)
+        with site.database.reading() as conn:
+            intent = self.intents.read(conn).change(*ids)
+            stream = find_stream(conn, StreamKey(site.corp_id, "conversation", *ids))
+            version, latest = (0, -1) if stream is None else query(conn, _VERSION, (stream.id,))[0]
+            state = folded(conn, *ids, corp_id=site.corp_id)
+            view = conversation(partial(query, conn), *ids, corp_id=site.corp_id, now=now)
+            managed = manages(conn, self.open_kfid)
+        return Seen(
+            state=state or initial(), doubt="first_seen" if view is None else view.doubt, version=version or "new",
+            latest=latest, stream=None if stream is None else stream.id, managed=managed,
+            window=None if view is None else view.send_window, under_way=intent, now=now,
+        )  # fmt: skip
+
+    def earlier(self, intent: OwnEntry) -> Earlier | None:
+        """Return what stands in the log under the key of an intent."""
+        site = self.site
+        draft = draft_own(intent, now=site.clock.now(), corp_id=site.corp_id)
+        with site.database.reading() as conn:
+            seen = look_up(conn, [draft])().get((draft.day, draft.key))
+            return None if seen is None else read_earlier(conn, repeated(draft, seen))
+
+    def at(self, position: int) -> Earlier:
+        """Return an intent and what became of it."""
+        with self.site.database.reading() as conn:
+            return read_earlier(conn, position)
+
+    # The entries around a call
+
+    def entry(self, kind: str, **facts: Any) -> OwnEntry:
+        """Return an entry of this conversation, in the name of whoever wants this."""
+        return OwnEntry(
+            kind=kind, actor=facts.pop("actor", self.actor), open_kfid=self.open_kfid,
+            external_userid=self.external_userid, reason=facts.pop("reason", self.reason),
+            request_id=self.request_id, **facts,
+        )  # fmt: skip
+
+    def intend(self, intent: OwnEntry, seen: Seen, guard: Guard | None = None) -> int:
+        """Record an intent that was decided on by what was seen, and return its position.
+
+        Raises :class:`~kfstate.errors.ConcurrentChangeError` where somebody else has begun to change the conversation
+        since, :class:`~kfstate.errors.VersionConflictError` where something else came in: decide again.
+        """
+        data = {**(intent.data or {}), "process": this_process()}
+        intent = attrs.evolve(intent, data=data, occurred_at=max(self._now(), seen.latest + 1))
+        try:
+            if guard is None:
+                done = self.site.engine.record(intent, expected=seen.version)
+            else:
+                with self.site.database.writing() as conn:
+                    lock_head(conn)
+                    guard(conn)
+                    done = self.site.engine.record(intent, expected=seen.version, connection=conn)
+        except VersionConflictError:
+            self._ask_since(seen)
+            raise
+        if done.duplicate:
+            raise concurrent(self, self.at(done.position).intent)
+        return done.position
+
+    @contextmanager
+    def calling(self, intent: int, refused: str, lost: str, *, asked: int, **facts: Any) -> Iterator[None]:
+        """Record what became of the call inside, where it fails; ``facts`` are those of the refusal.
+
+        What the call raises is raised.
+        """
+        try:
+            yield
+        except WecomError as error:
+            data = {"errmsg": error.errmsg}
+            self.record(refused, cause=intent, occurred_at=asked, errcode=error.errcode, data=data, **facts)
+            raise
+        except _UNDONE as error:
+            data = {"error": str(error)[:1000]}
+            self.record(refused, cause=intent, occurred_at=asked, errcode=BUSY, data=data, **facts)
+            raise
+        except BaseException as error:
+            reason = error.reason if isinstance(error, ReplyLostError) else type(error).__name__
+            self.lose(intent, lost, facts, asked, reason)
+            raise
+
+    def lose(self, intent: int, via: str, facts: Mapping[str, Any], occurred_at: int, reason: str) -> bool:
+        """Record that nobody knows what became of a call; tell whether that is news."""
+        named = {name: facts[name] for name in ("service_state", "servicer_userid", "msgid") if name in facts}
+        return not self.site.engine.record(
+            self.entry(
+                "reply_lost", cause=intent, occurred_at=occurred_at, via=via, data={"error": reason[:1000]},
+                key=f"reply_lost/{intent}/{occurred_at}", **named,
+            )
+        ).duplicate  # fmt: skip
+
+    def record(self, kind: str, **facts: Any) -> int:
+        """Record what became of a call, and return its position."""
+        return self.site.engine.record(self.entry(kind, **facts)).position
+
+    def asked(self, intent: int) -> int:
+        """Return when a call is made that is made now: after its intent, before all that comes of it."""
+        return max(self._now(), self.at(intent).intent.occurred_at + 1)
+
+    def read(self, *, cause: int | None = None, why: str) -> Reading:
+        """Read the state back from WeCom, and record it."""
+        return read_state(
+            self.site, self.open_kfid, self.external_userid, cause=cause, actor=self.actor, reason=why,
+            request_id=self.request_id,
+        )  # fmt: skip
+
+    def heal(self, *, cause: int, why: str) -> Reading | None:
+        """Read the state back where that can be done; None: it stays in doubt."""
+        try:
+            return self.read(cause=cause, why=why)
+        except (WecomError, UnreachableError, ReplyError, EnvelopeError, VersionConflictError):
+            return None
+
+    def give_way(self, intent: Intent) -> None:
+        """Settle an intent that nobody will settle; raise an error where its call is under way.
+
+        Raises what the client does, where the state cannot be read: what became of the call stays unknown.
+        """
+        with self.site.database.reading() as conn:
+            abandoned = self.intents.is_abandoned(conn, intent.position, intent.recorded_at)
+        if not abandoned:
+            raise concurrent(self, intent)
+        settle(self, self.at(intent.position))
+
+    def settled(self, earlier: Earlier) -> Earlier:
+        """Return an earlier intent with what became of it; raise an error where its call is under way."""
+        if earlier.results:
+            return earlier
+        intent = earlier.intent
+        with self.site.database.reading() as conn:
+            abandoned = self.intents.is_abandoned(conn, intent.position, intent.recorded_at)
+        if not abandoned:
+            raise concurrent(self, intent)
+        settle(self, earlier)
+        return self.at(intent.position)
+
+    def _ask_since(self, seen: Seen) -> None:
+        """Raise an error where somebody intends to change the conversation who did not when it was looked at."""
+        with self.site.database.reading() as conn:
+            stream = seen.stream
+            if stream is None:
+                key = StreamKey(self.site.corp_id, "conversation", self.open_kfid, self.external_userid)
+                found = find_stream(conn, key)
+                stream = 0 if found is None else found.id
+            version = seen.version if isinstance(seen.version, int) else 0
+            position = query(conn, _SINCE, (stream, version))[0][0]
+            other = None if position is None else read_earlier(conn, position).intent
+        if other is not None:
+            raise concurrent(self, other)
+
+    def _now(self) -> int:
+        return self.site.clock.now() + (self.site.client.skew or 0)
+
+
+def settle(errand: Errand, earlier: Earlier) -> bool:
+    """Record that the reply of an abandoned intent never came, and read the state back; tell whether that is news.
+
+    Raises what the client does, where the state cannot be read: what became of the call stays unknown.
+    """
+    intent = earlier.intent
+    if earlier.results:
+        return False
+    if intent.kind == CHANGE:
+        via, facts = TRANS, {"service_state": intent.to, "servicer_userid": intent.servicer_userid}
+    else:
+        via, facts = intent.via, {"msgid": intent.msgid}
+    reason = "whoever made the call did not record its result"
+    if not errand.lose(intent.position, via, facts, intent.occurred_at + 1, reason):
+        return False
+    errand.read(cause=intent.position, why="the result of a call was never recorded")
+    return True
+
+
+def concurrent(errand: Errand, other: Result | Intent) -> KfstateError:
+    """Return what to raise where another intent stands in the way."""
+    return ConcurrentChangeError(
+        open_kfid=errand.open_kfid, external_userid=errand.external_userid, intent=other.position, kind=other.kind,
+        actor=other.actor, to=other.to, servicer_userid=other.servicer_userid, since=other.recorded_at,
+    )  # fmt: skip
+
+
+def usable_code(code: str | None) -> str:
+    """Return a code that WeCom gave, '' where it is none that the log can hold."""
+    return code if code and len(code) <= 512 and code.isascii() and code.isprintable() else ""
