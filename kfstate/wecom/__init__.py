@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from kfstate.wecom.client import Client
     from kfstate.wecom.errcodes import ERRCODES, Errcode, errcode
     from kfstate.wecom.http import AsyncHttpTransport, HttpTransport, Timeouts
+    from kfstate.wecom.limits import LimitReached, WaitingLimit, reached, still_waits
     from kfstate.wecom.live import Live
     from kfstate.wecom.loop import Pace
+    from kfstate.wecom.reading import Reading
+    from kfstate.wecom.reconciling import Drift, Failure, Sweep
     from kfstate.wecom.replying import PulledPage
     from kfstate.wecom.retrying import Retries
     from kfstate.wecom.router import callback_router
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from kfstate.wecom.settings import Settings
     from kfstate.wecom.standing import AccountStatus
     from kfstate.wecom.syncing import Gap, Pulled
+    from kfstate.wecom.timers import Due, Timers
     from kfstate.wecom.tokens import TokenSource
     from kfstate.wecom.transport import Answer, AsyncTransport, Transport
 
@@ -33,22 +37,32 @@ __all__ = [
     "Callback",
     "CallbackApp",
     "Client",
+    "Drift",
+    "Due",
     "Errcode",
+    "Failure",
     "Gap",
     "HttpTransport",
+    "LimitReached",
     "Live",
     "Notice",
     "Pace",
     "Pulled",
     "PulledPage",
+    "Reading",
     "Retries",
     "Secret",
     "Settings",
+    "Sweep",
     "Timeouts",
+    "Timers",
     "TokenSource",
     "Transport",
+    "WaitingLimit",
     "callback_router",
     "errcode",
+    "reached",
+    "still_waits",
 ]
 
 _HOMES = {
@@ -58,8 +72,11 @@ _HOMES = {
     "client": ("Client",),
     "errcodes": ("ERRCODES", "Errcode", "errcode"),
     "http": ("AsyncHttpTransport", "HttpTransport", "Timeouts"),
+    "limits": ("LimitReached", "WaitingLimit", "reached", "still_waits"),
     "live": ("Live",),
     "loop": ("Pace",),
+    "reading": ("Reading",),
+    "reconciling": ("Drift", "Failure", "Sweep"),
     "replying": ("PulledPage",),
     "retrying": ("Retries",),
     "router": ("callback_router",),
@@ -67,6 +84,7 @@ _HOMES = {
     "settings": ("Settings",),
     "standing": ("AccountStatus",),
     "syncing": ("Gap", "Pulled"),
+    "timers": ("Due", "Timers"),
     "tokens": ("TokenSource",),
     "transport": ("Answer", "AsyncTransport", "Transport"),
 }

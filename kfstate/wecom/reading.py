@@ -4,10 +4,12 @@ from typing import Literal
 
 import attrs
 
-from kfstate.errors import VersionConflictError
+from kfstate.clock import SECOND
+from kfstate.errors import ConcurrentChangeError, VersionConflictError
 from kfstate.queries.history import STEPS, step_views
 from kfstate.queries.views import StepView
 from kfstate.service_state import KfServiceState
+from kfstate.store.columns import as_text
 from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry
 from kfstate.store.read import find_stream
@@ -20,6 +22,14 @@ _LATEST = (
     "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(COALESCE(occurred_at, sort_second * 1000000)), -1) FROM kf_entry "
     "WHERE stream = ?"
 )
+_UNDER_WAY = (
+    "SELECT i.position, i.kind, i.actor, i.service_state, v.value, i.recorded_at FROM kf_entry i "
+    "LEFT JOIN kf_name v ON v.id = i.servicer_to WHERE i.stream = ? AND i.sort_second >= ? "
+    "AND i.kind IN ('state_change_intended', 'message_intended') AND NOT EXISTS "
+    "(SELECT 1 FROM kf_entry r WHERE r.stream = i.stream AND r.position > i.position AND r.cause = i.position) LIMIT 1"
+)
+_CALLING = 60
+"""Seconds after its intent in which a call may be under way."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,17 +63,21 @@ def read_state(
     reason: str = "",
     request_id: str = "",
     cause: int | None = None,
+    aside: bool = False,
     tries: int = 3,
 ) -> Reading:
     """Ask WeCom for the state of a conversation, and record it as a ``state_reading``.
 
     What is recorded of the conversation while WeCom answers may be newer than the answer: then it is asked again.
-    Raises what the client does; :class:`~kfstate.errors.VersionConflictError` where all ``tries`` came to nothing;
+    ``aside``: not while a call of our own is under way there, for nobody could tell which of the two came first.
+
+    Raises what the client does; :class:`~kfstate.errors.ConcurrentChangeError` where such a call is under way;
+    :class:`~kfstate.errors.VersionConflictError` where all ``tries`` came to nothing;
     :class:`~kfstate.errors.EnvelopeError` where WeCom said what can be no state.
     """
     while True:
         tries -= 1
-        expected, latest = _known(site, open_kfid, external_userid)
+        expected, latest = _known(site, open_kfid, external_userid, aside=aside)
         # As of when it was asked, by WeCom's clock: whatever happens after that is folded after it.
         asked = site.clock.now() + (site.client.skew or 0)
         reply = site.client.get_state(open_kfid, external_userid)
@@ -86,13 +100,19 @@ def read_state(
             )  # fmt: skip
 
 
-def _known(site: Site, open_kfid: str, external_userid: str) -> tuple[Expected, int]:
+def _known(site: Site, open_kfid: str, external_userid: str, *, aside: bool) -> tuple[Expected, int]:
     """Return the version of a conversation, and its latest time in microseconds."""
     with site.database.reading() as conn:
         stream = find_stream(conn, StreamKey(site.corp_id, "conversation", open_kfid, external_userid))
         if stream is None:
             return "new", -1
         version, latest = query(conn, _LATEST, (stream.id,))[0]
+        calling = query(conn, _UNDER_WAY, (stream.id, site.clock.now() // SECOND - _CALLING)) if aside else []
+    for position, kind, actor, to, servicer, since in calling:
+        raise ConcurrentChangeError(
+            open_kfid=open_kfid, external_userid=external_userid, intent=position, kind=as_text(kind),
+            actor=as_text(actor), to=to, servicer_userid=as_text(servicer or ""), since=since,
+        )  # fmt: skip
     return int(version) or "new", int(latest)
 
 

@@ -15,6 +15,7 @@ from kfstate.clock import SECOND
 from kfstate.concurrency import Signal
 from kfstate.errors import (
     ClosedError,
+    ConcurrentChangeError,
     EnvelopeError,
     KfstateError,
     LeaseLostError,
@@ -174,13 +175,15 @@ class Sweeper:
     def _ask(self, course: _Course, one: Suspect, actor: str) -> Outcome | None:
         """Read one conversation; return why the sweep has to end, if so."""
         try:
-            reading = read_state(self.site, one.open_kfid, one.external_userid, actor=actor, reason=f"sweep: {one.why}")
+            reading = read_state(
+                self.site, one.open_kfid, one.external_userid, actor=actor, reason=f"sweep: {one.why}", aside=True
+            )
         except ClosedError:
             return "stopped"
         except RateLimitError as error:
             _logger.warning("the sweep ends early: %s", error, extra=_action())
             return "limited"
-        except VersionConflictError:
+        except (ConcurrentChangeError, VersionConflictError):
             return None  # much is going on there: that tells more than a reading
         except (WecomError, ReplyError, UnreachableError, EnvelopeError) as error:
             self._failed(course, one, error)
@@ -235,6 +238,9 @@ class Sweeper:
 
     def _claim(self, name: str, length: int) -> Lease | None:
         site, key = self.site, LeaseKey(self.site.corp_id, _LEASE, name)
+        with site.database.reading() as conn:  # looking locks nothing
+            if leases.is_held(conn, key, now=site.clock.now()):
+                return None
         try:
             with quietly(), site.database.writing() as conn:
                 return leases.claim(conn, key, site.owner, clock=site.clock, length=length)

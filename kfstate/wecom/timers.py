@@ -1,0 +1,142 @@
+"""What has to be done now and then, callbacks or not: expiries made visible, limits told, states read back."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+import attrs
+from sqlalchemy.exc import SQLAlchemyError
+
+from kfstate.concurrency import Concurrency, Running, Signal
+from kfstate.errors import ClosedError, KfstateError
+from kfstate.queries.rereading import Ages
+from kfstate.wecom.limits import Limits, WaitingLimit
+from kfstate.wecom.reconciling import Sweep, Sweeper
+from kfstate.wecom.site import Site
+
+__all__ = ["Beat", "Due", "Timers"]
+
+_logger = logging.getLogger("kfstate")
+_LONGEST = 60.0
+_LOOKS = 4
+"""How often in an interval is looked whether a sweep is due: others may have been before us."""
+
+
+@attrs.frozen
+class Due:
+    """What was due: how many expiries and limits were recorded."""
+
+    expired: int
+    limits: int
+
+
+@attrs.define
+class Beat:
+    """Does something every ``interval`` seconds until it is stopped; after an error later and later, up to a minute."""
+
+    name: str
+    act: Callable[[], object]
+    interval: float
+    concurrency: Concurrency
+    stopping: Signal
+    error: Exception | None = attrs.field(default=None, init=False)
+    """What went wrong last, None where it went well."""
+    failures: int = attrs.field(default=0, init=False)
+    """How often in a row it went wrong."""
+    _running: Running | None = attrs.field(default=None, init=False)
+
+    def start(self) -> None:
+        """Run beside the caller. Does nothing where it runs."""
+        if self._running is None:
+            self.stopping.clear()
+            self._running = self.concurrency.spawn(self._run, name=f"kfstate-{self.name}")
+
+    def join(self, timeout: float) -> None:
+        """Wait until it has ended, at most so many seconds."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.join(timeout)
+
+    def _run(self) -> None:
+        pause = self.interval
+        while not self.stopping.wait(pause):
+            try:
+                self.act()
+            except ClosedError:
+                return
+            except Exception as error:  # noqa: BLE001 (what is due has to be done for ever, whatever it was)
+                pause = self._failed(error)
+            else:
+                self.error, self.failures, pause = None, 0, self.interval
+
+    def _failed(self, error: Exception) -> float:
+        self.error = error
+        self.failures += 1
+        if isinstance(error, (KfstateError, SQLAlchemyError)):
+            _logger.warning("%s: %s", self.name, error, extra={"action": self.name})
+        else:
+            _logger.error("%s failed", self.name, exc_info=error, extra={"action": self.name})
+        longer: float = min(self.interval * 2 ** min(self.failures, 10), _LONGEST)
+        return max(self.interval, longer)
+
+
+class Timers:
+    """The timers of a service: what is due, and the sweeps. Each runs beside the caller, and beside the other.
+
+    Every process may run them: an expiry and a limit are recorded once, and one process sweeps.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        limits: Iterable[WaitingLimit] = (),
+        interval: float = 1.0,
+        sweep_interval: float = 60.0,
+        readings: int = 100,
+        ages: Ages | None = None,
+        settle: Callable[[], object] | None = None,
+    ) -> None:
+        """Prepare them; nothing runs before :meth:`start`.
+
+        ``interval`` and ``sweep_interval`` are in seconds, ``readings`` is how many a sweep takes at most; 0: none.
+        ``settle`` is called before a sweep, to settle calls whose result was never recorded.
+        """
+        self._site, self._limits = site, Limits(site, limits)
+        self._stopping = site.concurrency.signal()
+        self.sweeper = Sweeper(site=site, stopping=self._stopping, readings=readings, ages=ages or Ages())
+        self.swept: Sweep | None = None
+        """The last sweep of this process."""
+        self._sweep_interval, self._settle = sweep_interval, settle
+        self.beats = [self._beat("timers", self.tick, interval)]
+        if readings:
+            self.beats.append(self._beat("reconcile", self._sweep_in_turn, sweep_interval / _LOOKS))
+
+    def start(self) -> None:
+        """Run beside the caller until :meth:`stop`."""
+        for beat in self.beats:
+            beat.start()
+
+    def halt(self) -> None:
+        """Have them end, and wait for nothing."""
+        self._stopping.set()
+
+    def stop(self, grace: float = 5.0) -> None:
+        """End after the reading that is on its way, at most ``grace`` seconds later."""
+        self.halt()
+        until = time.monotonic() + grace
+        for beat in self.beats:
+            beat.join(max(0.0, until - time.monotonic()))
+
+    def tick(self) -> Due:
+        """Record what is due, here and now."""
+        return Due(expired=self._site.engine.tick(), limits=self._limits.check())
+
+    def _sweep_in_turn(self) -> None:
+        if self.sweeper.due(self._sweep_interval):
+            if self._settle is not None:
+                self._settle()
+            self.swept = self.sweeper.sweep()
+
+    def _beat(self, name: str, act: Callable[[], object], interval: float) -> Beat:
+        return Beat(name, act, interval, self._site.concurrency, self._stopping)
