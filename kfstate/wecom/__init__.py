@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kfstate.wecom.asgi import CallbackApp
     from kfstate.wecom.async_client import AsyncClient, AsyncTokenSource
+    from kfstate.wecom.async_live import AsyncLive
     from kfstate.wecom.callback import Callback, Notice
     from kfstate.wecom.client import Client
     from kfstate.wecom.errcodes import ERRCODES, Errcode, errcode
@@ -32,6 +33,7 @@ __all__ = [
     "Answer",
     "AsyncClient",
     "AsyncHttpTransport",
+    "AsyncLive",
     "AsyncTokenSource",
     "AsyncTransport",
     "Callback",
@@ -68,6 +70,7 @@ __all__ = [
 _HOMES = {
     "asgi": ("CallbackApp",),
     "async_client": ("AsyncClient", "AsyncTokenSource"),
+    "async_live": ("AsyncLive",),
     "callback": ("Callback", "Notice"),
     "client": ("Client",),
     "errcodes": ("ERRCODES", "Errcode", "errcode"),
