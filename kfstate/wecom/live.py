@@ -78,7 +78,7 @@ class Live:
         timers, reconcile = self.settings.timers, self.settings.reconcile
         self.timers = Timers(
             self.site, limits=limits, interval=timers.interval, sweep_interval=reconcile.interval,
-            readings=reconcile.readings,
+            readings=reconcile.readings, settle=self.settle,
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ from kfstate.wecom.site import Site
 __all__ = ["Beat", "Due", "Timers"]
 
 _logger = logging.getLogger("kfstate")
-_LONGEST = 60.0
+_FIRST, _LONGEST = 1.0, 60.0
 _LOOKS = 4
 """How often in an interval is looked whether a sweep is due: others may have been before us."""
 
@@ -58,7 +58,7 @@ class Beat:
             running.join(timeout)
 
     def _run(self) -> None:
-        pause = self.interval
+        pause = min(self.interval, _FIRST)
         while not self.stopping.wait(pause):
             try:
                 self.act()
@@ -100,17 +100,18 @@ class Timers:
         """Prepare them; nothing runs before :meth:`start`.
 
         ``interval`` and ``sweep_interval`` are in seconds, ``readings`` is how many a sweep takes at most; 0: none.
-        ``settle`` is called before a sweep, to settle calls whose result was never recorded.
+        ``settle`` is called soon after the start, and before each sweep: for calls whose result was never recorded.
         """
         self._site, self._limits = site, Limits(site, limits)
         self._stopping = site.concurrency.signal()
         self.sweeper = Sweeper(site=site, stopping=self._stopping, readings=readings, ages=ages or Ages())
         self.swept: Sweep | None = None
         """The last sweep of this process."""
-        self._sweep_interval, self._settle = sweep_interval, settle
-        self.beats = [self._beat("timers", self.tick, interval)]
-        if readings:
-            self.beats.append(self._beat("reconcile", self._sweep_in_turn, sweep_interval / _LOOKS))
+        self._sweep_interval, self._settle, self._settled = sweep_interval, settle, settle is None
+        self.beats = (
+            self._beat("timers", self.tick, interval),
+            self._beat("reconcile", self._sweep_in_turn, sweep_interval / _LOOKS),
+        )
 
     def start(self) -> None:
         """Run beside the caller until :meth:`stop`."""
@@ -133,9 +134,11 @@ class Timers:
         return Due(expired=self._site.engine.tick(), limits=self._limits.check())
 
     def _sweep_in_turn(self) -> None:
-        if self.sweeper.due(self._sweep_interval):
-            if self._settle is not None:
-                self._settle()
+        due = self.sweeper.due(self._sweep_interval)
+        if self._settle is not None and (due or not self._settled):
+            self._settle()
+            self._settled = True
+        if due:
             self.swept = self.sweeper.sweep()
 
     def _beat(self, name: str, act: Callable[[], object], interval: float) -> Beat:

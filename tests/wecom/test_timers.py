@@ -9,7 +9,8 @@ import pytest
 
 from kfstate.errors import LockTimeoutError
 from kfstate.testing import FrozenClock
-from kfstate.wecom import Due, Live, Settings, WaitingLimit
+from kfstate.wecom import Due, Live, Settings, Sweep, WaitingLimit
+from kfstate.wecom.reconciling import Sweeper
 from kfstate.wecom.settings import ReconcileSettings, TimerSettings
 from kfstate.wecom.timers import Timers
 from tests.wecom.watching import START, Shop, opened
@@ -74,7 +75,7 @@ def test_running(shop: Shop) -> None:
 def test_errors(shop: Shop, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever goes wrong is logged and seen, and tried again."""
     timers = Timers(shop.site, interval=0.01, readings=0)
-    (beat,) = timers.beats
+    beat = timers.beats[0]
     seen: list[tuple[Any, int]] = []
 
     def fails() -> None:
@@ -92,25 +93,27 @@ def test_errors(shop: Shop, error: Exception, caplog: pytest.LogCaptureFixture) 
     assert {"timers"} == {record.action for record in caplog.records}  # type: ignore[attr-defined]
 
 
-def test_settled_before_a_sweep(shop: Shop) -> None:
-    """Calls whose result was never recorded are settled before the sweep."""
+def test_settled_at_the_start_and_before_sweeps(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls whose result was never recorded are settled soon after the start, whoever sweeps, and before a sweep."""
     acts: list[str] = []
-    timers = Timers(shop.site, sweep_interval=0.02, settle=lambda: acts.append("settled"))
-    sweep = timers.sweeper.sweep
-    timers.sweeper = shop.sweeper()
+    sweep = Sweeper.sweep
 
-    class Noting(type(timers.sweeper)):  # type: ignore[misc]
-        def sweep(self, **given: Any) -> Any:
-            acts.append("swept")
-            return sweep(**given)
+    def noting(self: Sweeper, **given: Any) -> Sweep:
+        acts.append("swept")
+        return sweep(self, **given)
 
-    timers.sweeper = Noting(site=shop.site, stopping=shop.site.concurrency.signal())
+    monkeypatch.setattr(Sweeper, "sweep", noting)
+    timers = Timers(shop.site, sweep_interval=0.04, settle=lambda: acts.append("settled"))
+    assert shop.sweeper().due(60)
     timers.start()
     try:
-        assert eventually(lambda: len(acts) >= 2)
+        assert eventually(lambda: acts == ["settled"])
+        assert not acts[1:]
+        shop.clock.advance(60)
+        assert eventually(lambda: len(acts) >= 3)
     finally:
         timers.stop()
-    assert ["settled", "swept"] == acts[:2]
+    assert ["settled", "settled", "swept"] == acts[:3]
 
 
 def test_slow_sweep_holds_up_no_limit(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
