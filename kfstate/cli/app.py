@@ -27,6 +27,7 @@ from kfstate.cli import (
     machine,
     own,
     projections,
+    reconcile,
     side,
     staffing,
 )
@@ -64,7 +65,7 @@ def build() -> App:
     log, ask, keep, explore = (
         Group.create_ordered(name) for name in ("Into the log", "Questions", "Care", "Trying things out")
     )
-    _add(app, log, ingest.ingest, own.record, own.tick)
+    _add(app, log, ingest.ingest, own.record, own.tick, reconcile.reconcile)
     _add(app, ask, conversations.conversations, conversations.show, conversations.sessions, history.history)
     _add(app, ask, history.explain, staffing.queue, staffing.load, side.anomalies, side.fates, side.codes)
     _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)

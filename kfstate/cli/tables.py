@@ -12,7 +12,9 @@ __all__ = [
     "BUILDS",
     "CODES",
     "CONVERSATIONS",
+    "DRIFTS",
     "ENTRIES",
+    "FAILURES",
     "FATES",
     "LETTERS",
     "LOAD",
@@ -79,6 +81,25 @@ STEPS = (
     _number("session", "session"),
     _text("reason", "reason"),
     _word("doubt", "doubt"),
+)
+
+DRIFTS = (
+    _text("account", "open_kfid"),
+    _text("customer", "external_userid"),
+    _word("read because", "why"),
+    Column("before", _state("before")),
+    Column("after", _state("after")),
+    _text("servicer", "servicer_after"),
+    _text("reason", "reason"),
+    _number("position", "position"),
+)
+
+FAILURES = (
+    _text("account", "open_kfid"),
+    _text("customer", "external_userid"),
+    _word("read because", "why"),
+    _number("errcode", "errcode"),
+    _text("error", "error"),
 )
 
 QUEUE = (

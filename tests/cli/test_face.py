@@ -21,8 +21,8 @@ CALL = [sys.executable, "-W", "error", "-m", "kfstate"]
 DOCUMENT = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 TOP = [
     "anomalies", "callback", "codes", "config", "conversations", "db", "dead-letters", "demo", "doctor", "events",
-    "explain", "fates", "history", "ingest", "load", "machine", "projections", "queue", "rebuild", "record",
-    "sessions", "show", "simulate", "subscriptions", "tick", "verify",
+    "explain", "fates", "history", "ingest", "load", "machine", "projections", "queue", "rebuild",
+    "reconcile", "record", "sessions", "show", "simulate", "subscriptions", "tick", "verify",
 ]  # fmt: skip
 
 
