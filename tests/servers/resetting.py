@@ -21,8 +21,9 @@ _ENABLED = {"A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "O": "ENABLE", "D": "DI
 
 
 def _hashed(catalogue: str, where: str = "", row: str = "t") -> str:
+    text = f"({row})::text"
     return (
-        f"SELECT '{catalogue}', md5(string_agg(({row})::text, ',' ORDER BY ({row})::text)) FROM {catalogue} t {where}"
+        f"""SELECT '{catalogue}', md5(string_agg({text}, ',' ORDER BY {text} COLLATE "C")) FROM {catalogue} t {where}"""
     )
 
 
