@@ -138,6 +138,8 @@ def _listen(engine: Engine, backend: Backend, lock_timeout: float) -> None:
     event.listen(engine, "commit", _ends)
     event.listen(engine, "rollback", _ends)
     event.listen(engine, "handle_error", _meant, retval=True)
+    if engine.dialect.driver == "pymysql":
+        event.listen(engine, "handle_error", mysql.close_unconnected)
     if engine.dialect.name != "sqlite":
         event.listen(engine, "checkin", given_back)
         event.listen(engine, "checkout", taken)

@@ -2,13 +2,14 @@
 """MySQL 8 and MariaDB, through PyMySQL, or asyncmy for asyncio. The SQL is what both have in common."""
 
 import math
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from kfstate.errors import LockTimeoutError, PayloadTooLargeError, TransactionError
@@ -28,6 +29,7 @@ __all__ = [
     "ALONE",
     "SNAPSHOT",
     "ask",
+    "close_unconnected",
     "holder",
     "in_one_go",
     "insert",
@@ -99,8 +101,17 @@ def start(conn: Connection, *, write: bool | None) -> None:
 
 def stale(connection: Any) -> bool:
     """Tell whether the server has said something unasked on an idle connection: that it closes it."""
-    socket = getattr(connection, "_sock", None)
-    return socket is not None and has_input(socket)
+    sock = getattr(connection, "_sock", None)
+    return sock is not None and has_input(sock)
+
+
+def close_unconnected(context: ExceptionContext) -> None:
+    """Close the socket that could not connect: PyMySQL leaves it open in the frame of its error."""
+    trace = getattr(getattr(context.original_exception, "original_exception", None), "__traceback__", None)
+    while trace is not None:
+        if isinstance(left := trace.tb_frame.f_locals.get("sock"), socket.socket):
+            left.close()
+        trace = trace.tb_next
 
 
 def lock(conn: Connection) -> None:

@@ -18,7 +18,7 @@ from tests.engine.tables import rows
 __all__: list[str] = []
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 16
+KILLS = 10
 APART = {
     "kf_entry": {"pull", "commitment", "leaf", "chain"},
     "kf_payload": {"salt"},

@@ -89,6 +89,7 @@ BAD_ELEMENTS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
 @pytest.mark.parametrize("bad", BAD_ELEMENTS.values(), ids=BAD_ELEMENTS.keys())
 def test_bad_element(engine: Engine, bad: Any) -> None:
     """An element that is nothing is stored as it came, named in the report, and stops none of its neighbours."""
@@ -153,6 +154,7 @@ def test_account_stands_in(engine: Engine) -> None:
     assert ["account"] == [entry.stream for entry in engine.read_all(after=2)]
 
 
+@pytest.mark.databases("sqlite", "pg18")
 @pytest.mark.parametrize(
     ("line", "path", "reason"),
     [
@@ -184,6 +186,7 @@ def test_bad_line(engine: Engine, line: bytes, path: str, reason: str) -> None:
     assert [4, "manual"] == [report.position, engine.state("wkA", "wm1").state]
 
 
+@pytest.mark.databases("sqlite", "pg18")
 def test_many_bad_own_entries(engine: Engine) -> None:
     """Own entries with a cause that does not exist are rejected one by one, wherever they stand among good ones."""
     lines: list[Element] = [state_changed("wkA", "wm1", NOW + n, service_state=1, cause=1) for n in range(60)]
@@ -197,6 +200,7 @@ def test_many_bad_own_entries(engine: Engine) -> None:
     assert 0 == engine.check().different
 
 
+@pytest.mark.databases("sqlite", "pg18")
 def test_at_most_100_problems(engine: Engine) -> None:
     """Everything that is wrong is counted, and the first 100 are told."""
     report = engine.ingest(b"\n".join([json.dumps(HELLO).encode(), *[b'{"foo":1}'] * 250]))
@@ -221,6 +225,7 @@ def test_late_entries_are_counted(engine: Engine) -> None:
     ]
 
 
+@pytest.mark.databases("sqlite", "pg18")
 def test_progress_is_told(engine: Engine) -> None:
     """Progress counts what was read, in parts, and comes to all of it."""
     told: list[int] = []
@@ -301,6 +306,7 @@ def test_deeply_nested(engine: Engine) -> None:
     assert deep.decode() == list(engine.read_all())[2].payload
 
 
+@pytest.mark.databases("sqlite", "pg18")
 def test_report_of_a_file(engine: Engine, tmp_path: Path) -> None:
     """Source and path say where: the file, the line, the element."""
     file = tmp_path / "many.ndjson"

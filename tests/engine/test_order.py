@@ -81,7 +81,7 @@ def arrive(fresh: Fresh, elements: Iterable[Any], chance: random.Random | None) 
         return seen(engine)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(items=histories(WORDS, gaps=GAPS, max_size=18), chance=st.randoms(use_true_random=False))
 def test_any_arrival_gives_the_same(fresh: Fresh, items: list[Item], chance: random.Random) -> None:
     """However the same entries come in, and in whatever pages, people see the same; ties and conflicts included."""

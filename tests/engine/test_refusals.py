@@ -18,6 +18,7 @@ __all__: list[str] = []
 PAGE = page([customer_message("wkA", "wm1", NOW, msgid="m1")], next_cursor="c1")
 
 
+@pytest.mark.databases("sqlite", "pg18")
 @pytest.mark.parametrize("state", ["bogus", 9, ""])
 def test_unknown_state(engine: Engine, state: Any) -> None:
     """A state that does not exist is an error of ours, which lists those that do."""
@@ -28,6 +29,7 @@ def test_unknown_state(engine: Engine, state: Any) -> None:
         assert "3 manual" in caught.value.allowed
 
 
+@pytest.mark.databases("sqlite", "pg18")
 @pytest.mark.parametrize("expected", ["nwe", -1, True, 1.0, None])
 def test_unknown_expectation(engine: Engine, expected: Any) -> None:
     """A misspelled expectation is not taken for another one."""
@@ -36,6 +38,7 @@ def test_unknown_expectation(engine: Engine, expected: Any) -> None:
     assert 1 == engine.position()
 
 
+@pytest.mark.databases("sqlite", "pg18")
 @pytest.mark.parametrize(
     "source",
     [
@@ -79,6 +82,7 @@ def test_a_target_in_another_conversation(engine: Engine) -> None:
     assert (1, 2) == (report.appended, report.rejected)
 
 
+@pytest.mark.databases("sqlite", "pg18")
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_no_number_of_json(engine: Engine, number: float) -> None:
     """What JSON would make null of is refused, however deep it stands."""

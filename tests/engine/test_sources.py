@@ -18,6 +18,8 @@ from tests.engine.worlds import NOW
 
 __all__: list[str] = []
 
+pytestmark = pytest.mark.databases("sqlite", "pg18")
+
 FIRST, SECOND, THIRD = (customer_message("wkA", f"wm{number}", NOW + number, content="你好") for number in range(3))
 PAGE, NEXT = page([FIRST, SECOND]), page([THIRD])
 OWN = own_action("wkA", "wm0", NOW + 9, via="recall_msg")

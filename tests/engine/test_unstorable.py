@@ -19,6 +19,8 @@ from tests.engine.worlds import NOW
 
 __all__: list[str] = []
 
+pytestmark = pytest.mark.databases("sqlite", "pg18", "mariadb")
+
 BAD = {"NUL": "a\0b", "half a surrogate pair": "\ud800", "too long": "x" * 5000, "not ASCII": "客户"}
 BAD_IDS = pytest.mark.parametrize("bad", list(BAD.values()), ids=list(BAD))
 

@@ -62,7 +62,7 @@ def check_folded(engine: Engine) -> None:
             assert [pack(steps[-1].state)] == query(conn, sql, (stream,))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(items=histories(WORDS))
 def test_any_history(fresh: Fresh, items: list[Item]) -> None:
     """Any history, in any commits: the tables equal the fold and the rebuild, row by row."""
@@ -75,7 +75,7 @@ def test_any_history(fresh: Fresh, items: list[Item]) -> None:
 def test_long_histories(fresh: Fresh) -> None:
     """Long seeded histories, in which every kind of entry comes, and every kind of late, again and rewritten."""
     kinds: set[str] = set()
-    for seed in range(25):
+    for seed in range(15):
         with fresh("long") as (engine, clock):
             play(engine, clock, seeded(random.Random(seed), 90, WORDS))
             check_folded(engine)

@@ -21,6 +21,9 @@ SQLite; ``pytestmark`` for a whole module):
             private_server.start()
             private_server.restart("immediate")
 
+A database that a test is done with may be given to another one, made again what a new copy is; it is dropped where
+anything but rows has changed, or somebody is still connected to it (:mod:`tests.servers.resetting`).
+
 The servers listen on sockets in a folder of the run, below the system's folder for temporary files. The first test
 that needs one starts it, also for the other workers of xdist; a keeper process stops it when the run is over, however
 that ends. ``KFSTATE_TEST_PG15_URL``, ``KFSTATE_TEST_PG18_URL`` and ``KFSTATE_TEST_MARIADB_URL`` name servers that run

@@ -1,23 +1,26 @@
 """Empty databases, made fast: copies of a template that the first test of a run sets up.
 
-kfstate is imported inside the functions: this module is loaded before coverage is measured.
+A database that a test is done with is used again where nothing but rows has changed in it: tests.servers.resetting.
 """
 
 import itertools
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-import attrs
 from sqlalchemy import URL, Connection, create_engine, make_url
 from sqlalchemy import Engine as Connections
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from tests.servers.resetting import MariaCopy, PostgresCopy
 from tests.servers.runs import Run
+from tests.servers.templates import EMPTY_ENGINE, EMPTY_LOG, NOW, Template, entropy
 
 __all__ = [
     "EMPTY_ENGINE",
@@ -32,45 +35,6 @@ __all__ = [
     "on",
 ]
 
-NOW = 1_767_225_600
-"""Seconds: when every log of a template begins."""
-
-
-@attrs.frozen
-class Template:
-    """What a database is a copy of: its name, and what sets it up behind a URL."""
-
-    name: str
-    set_up: Callable[[str], None]
-
-
-def _engine(url: str) -> None:
-    from kfstate.engine import Engine
-    from kfstate.testing import FrozenClock
-
-    with Engine(url, clock=FrozenClock.at(NOW)) as engine:
-        assert 1 == engine.position()
-
-
-def entropy(count: int) -> bytes:
-    """Give the same bytes every time."""
-    return bytes(number % 251 for number in range(count))
-
-
-def _log(url: str) -> None:
-    from kfstate.store import dialect, schema
-
-    made = dialect.open_database(url)
-    with dialect.begin(made, write=True) as conn:
-        schema.upgrade(conn, now=1_760_000_000_000_000, entropy=entropy)
-    made.dispose()
-
-
-EMPTY_ENGINE = Template("engine", _engine)
-"""As an engine leaves it that opened it at :data:`NOW`: the machine of this release is its first entry."""
-EMPTY_LOG = Template("log", _log)
-"""The schema, a log that began with fixed randomness, and no entry."""
-
 
 class Databases(Protocol):
     """Makes databases of one kind, and takes them away again."""
@@ -78,11 +42,11 @@ class Databases(Protocol):
     name: str
 
     def new(self, template: Template | None = None) -> str:
-        """Return the URL of a new database: a copy of a template, or with nothing in it."""
+        """Return the URL of a database of one's own: as a new copy of a template, or with nothing in it."""
         ...
 
     def drop_all(self) -> None:
-        """Take away every database that :meth:`new` made, whoever is still connected."""
+        """Take back every database that :meth:`new` gave, whoever is still connected."""
         ...
 
 
@@ -116,38 +80,93 @@ class Sqlite:
                 Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-class _OnServer:
+Copy = TypeVar("Copy", PostgresCopy, MariaCopy)
+
+_COUNT = itertools.count()
+_LEAVING = 0.1
+"""Seconds until who has closed a connection has left."""
+
+
+class _OnServer(Generic[Copy]):
     """What both servers do alike."""
 
     ALL: str
     """The statement that lists the databases."""
+    BUSY: str
+    """The statement that lists the connections to a database."""
 
     def __init__(self, name: str, admin: URL) -> None:
         """Make databases as ``admin``, on the server that this URL leads to."""
         self.name = name
         self.admin = admin
         self._run = f"kf_{Run.current().folder.name.removeprefix('kfstate-')}_"
-        self._prefix = f"{self._run}{os.getpid()}_{id(self) % 99_991}_"
+        self._prefix = f"{self._run}{os.getpid()}_{next(_COUNT)}_"
         self._count = itertools.count()
-        self._made: list[str] = []
+        self._made: list[tuple[str, str | None]] = []
+        self._used: list[tuple[str, str]] = []
+        self._templates: dict[str, str] = {}
+        self._copies: dict[str, Copy | None] = {}
+        self._kept = False
         self._engine: Connections | None = None
         self._lock = threading.Lock()
 
+    def keep(self) -> None:
+        """Stay connected, and use databases again, until :meth:`close`."""
+        self._kept = True
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
     def new(self, template: Template | None = None) -> str:
-        """Return the URL of a new database."""
+        """Return the URL of a new database, or of one that nothing tells from a new one."""
         original = None if template is None else self._template(template)
         with self._lock:
             name = f"{self._prefix}{next(self._count)}"
-            self._made.append(name)
+            used = next((one for one in self._used if one[1] == original), None)
+            if used:
+                self._used.remove(used)
         with self._admin() as conn:
-            self._create(conn, name, original)
+            if used and (again := self._again(conn, *used, name)):
+                name = again
+            else:
+                self._create(conn, name, original)
+                if self._kept and original and original not in self._copies:
+                    self._copies[original] = self._look(conn, name, original)
+        with self._lock:
+            self._made.append((name, original))
         return self._url(name)
 
+    def _again(self, conn: Connection, used: str, template: str, name: str) -> str | None:
+        """Make a database that was used as new, and return what it is called now; else drop it."""
+        copy = self._copies[template]
+        with suppress(Exception):  # whatever a test has done to it
+            if copy and (again := self._reset(conn, copy, used, name)) and self._left(conn, again):
+                return again
+        self._drop(conn, used)
+        self._drop(conn, name)
+        return None
+
     def drop_all(self) -> None:
-        """Drop every database that was made."""
+        """Take back every database that was made; what somebody is still connected to is dropped."""
         with self._admin() as conn:
             while self._made:
-                self._drop(conn, self._made.pop())
+                name, template = self._made.pop()
+                if template is not None and self._copies.get(template) and self._left(conn, name):
+                    self._used.append((name, template))
+                else:
+                    self._drop(conn, name)
+
+    def _left(self, conn: Connection, name: str) -> bool:
+        """Tell whether everybody has left the database; who closes a connection does not wait for the server."""
+        until = time.monotonic() + _LEAVING
+        while conn.exec_driver_sql(self.BUSY, (name,)).first():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.002)
+        return True
 
     def sweep(self) -> None:
         """Drop whatever this run has left on a server that stays."""
@@ -157,6 +176,8 @@ class _OnServer:
                     self._drop(conn, name)
 
     def _template(self, template: Template) -> str:
+        if template.name in self._templates:
+            return self._templates[template.name]
         name = f"{self._run}{template.name}"
         with Run.current().alone(f"{self.name}-template-{template.name}") as place:
             done = place / _safe(self._url(name))  # private servers have templates of their own
@@ -166,6 +187,7 @@ class _OnServer:
                     self._create(conn, name, None)
                 template.set_up(self._url(name))
                 done.touch()
+        self._templates[template.name] = name
         return name
 
     def _url(self, database: str) -> str:
@@ -174,7 +196,7 @@ class _OnServer:
     @contextmanager
     def _admin(self) -> Iterator[Connection]:
         if self._engine is None:
-            self._engine = create_engine(plain(self.admin), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+            self._engine = create_engine(plain(self.admin), isolation_level="AUTOCOMMIT", **_pool(self._kept))
         with self._engine.connect() as conn:
             yield conn
 
@@ -184,11 +206,20 @@ class _OnServer:
     def _drop(self, conn: Connection, name: str) -> None:
         raise NotImplementedError
 
+    def _look(self, conn: Connection, name: str, template: str) -> Copy | None:
+        """Look at a new copy of a template; None where none is to be used again."""
+        raise NotImplementedError
 
-class PostgreSQL(_OnServer):
+    def _reset(self, conn: Connection, copy: Copy, used: str, name: str) -> str | None:
+        """Make a database as new, rename it where that can be done, and return its name; None where it cannot be."""
+        raise NotImplementedError
+
+
+class PostgreSQL(_OnServer[PostgresCopy]):
     """PostgreSQL: it copies databases by itself."""
 
     ALL = "SELECT datname FROM pg_database"
+    BUSY = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
 
     def _create(self, conn: Connection, name: str, template: str | None) -> None:
         copied = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
@@ -197,11 +228,23 @@ class PostgreSQL(_OnServer):
     def _drop(self, conn: Connection, name: str) -> None:
         conn.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def _look(self, conn: Connection, name: str, template: str) -> PostgresCopy | None:
+        del conn, template
+        return PostgresCopy.of(self._plain(name))
 
-class MariaDB(_OnServer):
+    def _reset(self, conn: Connection, copy: PostgresCopy, used: str, name: str) -> str | None:
+        conn.exec_driver_sql(f"ALTER DATABASE {used} RENAME TO {name}")  # who comes late finds nothing there
+        return name if copy.reset(self._plain(name)) else None
+
+    def _plain(self, name: str) -> str:
+        return self.admin.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+
+class MariaDB(_OnServer[MariaCopy]):
     """MariaDB: tables, rows and triggers are copied one by one."""
 
     ALL = "SHOW DATABASES"
+    BUSY = "SELECT id FROM information_schema.processlist WHERE db = %s"
 
     def __init__(self, name: str, admin: URL) -> None:
         """Make databases as ``admin``."""
@@ -218,12 +261,23 @@ class MariaDB(_OnServer):
             cursor.execute(f"USE {name}")
             for statement in self._recipes[template]:
                 cursor.execute(statement)
+            cursor.execute("SET foreign_key_checks = 1")
+            cursor.execute("USE information_schema")
 
     def _drop(self, conn: Connection, name: str) -> None:
-        busy = conn.exec_driver_sql("SELECT id FROM information_schema.processlist WHERE db = %s", (name,)).scalars()
-        for connection in busy.all():
-            conn.exec_driver_sql(f"KILL HARD {connection}")
-        conn.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+        for connection in conn.exec_driver_sql(self.BUSY, (name,)).scalars().all():
+            with suppress(DBAPIError):  # it has gone by itself
+                conn.exec_driver_sql(f"KILL HARD {connection}")
+        try:
+            conn.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+        except DBAPIError:  # a table was still being made by somebody who is gone now
+            conn.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+
+    def _look(self, conn: Connection, name: str, template: str) -> MariaCopy | None:
+        return MariaCopy.of(conn, name, template)
+
+    def _reset(self, conn: Connection, copy: MariaCopy, used: str, _name: str) -> str | None:
+        return used if copy.reset(conn, used) else None
 
 
 def _recipe(conn: Connection, database: str) -> list[str]:
@@ -250,6 +304,10 @@ def plain(url: str | URL) -> URL:
     url = make_url(url)
     driver = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
     return url.set(drivername=driver.get(url.drivername, url.drivername))
+
+
+def _pool(kept: bool) -> dict[str, Any]:  # noqa: FBT001
+    return {"pool_pre_ping": True} if kept else {"poolclass": NullPool}
 
 
 def _safe(text: str) -> str:

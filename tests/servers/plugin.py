@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.databases import EMPTY_ENGINE, Databases, Sqlite, on
+from tests.servers.databases import EMPTY_ENGINE, Databases, MariaDB, PostgreSQL, Sqlite, on
 from tests.servers.processes import MissingServerError, Server, make
 from tests.servers.runs import Run
 
@@ -82,15 +82,23 @@ class _Shared:
 
     def __init__(self, folder: Path) -> None:
         self._known: dict[str, Databases] = {"sqlite": Sqlite(folder)}
+        self._servers: dict[str, PostgreSQL | MariaDB] = {}
 
     def __getitem__(self, name: str) -> Databases:
         if name not in self._known:
             url = _given(name)
-            self._known[name] = on(name, url) if url else _started(name)
+            made = on(name, url) if url else _started(name)
+            made.keep()
+            self._known[name] = self._servers[name] = made
         return self._known[name]
 
+    def close(self) -> None:
+        """Leave the servers."""
+        for server in self._servers.values():
+            server.close()
 
-def _started(name: str) -> Databases:
+
+def _started(name: str) -> PostgreSQL | MariaDB:
     run = Run.current()
     run.keep()
     with run.alone(name) as place:
@@ -108,8 +116,10 @@ def _started(name: str) -> Databases:
 
 
 @pytest.fixture(scope="session")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> _Shared:
-    return _Shared(tmp_path_factory.mktemp("sqlite"))
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Shared]:
+    shared = _Shared(tmp_path_factory.mktemp("sqlite"))
+    yield shared
+    shared.close()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import URL
 
 from scripts.servers import Programs, mariadb, postgresql
-from tests.servers.databases import Databases, MariaDB, PostgreSQL
+from tests.servers.databases import MariaDB, PostgreSQL
 from tests.servers.runs import detached
 
 __all__ = ["MariaServer", "MissingServerError", "PostgresServer", "Server", "make"]
@@ -69,7 +69,7 @@ class Server(Protocol):
         """Restart it, by the book or as after a crash."""
         ...
 
-    def databases(self) -> Databases:
+    def databases(self) -> PostgreSQL | MariaDB:
         """Return what makes databases on it."""
         ...
 
@@ -118,7 +118,7 @@ class PostgresServer:
         """Restart it, by the book or as after a crash."""
         self._call("pg_ctl", "--wait", f"--mode={how}", f"--log={self.folder}/log", "restart")
 
-    def databases(self) -> Databases:
+    def databases(self) -> PostgreSQL:
         """Return what makes databases on it."""
         return PostgreSQL(
             self.name,
@@ -209,7 +209,7 @@ class MariaServer:
         self._end(signal.SIGKILL if how == "immediate" else signal.SIGTERM)
         self.start()
 
-    def databases(self) -> Databases:
+    def databases(self) -> MariaDB:
         """Return what makes databases on it."""
         query = {"unix_socket": self._socket}
         return MariaDB(self.name, URL.create("mysql", "root", database="mysql", query=query))

@@ -19,7 +19,7 @@ def test_kill_9_leaves_a_whole_log(engine: Engine, url: str) -> None:
     """Killed at any moment, many times: positions are gapless, entries and cursor agree, the next run goes on."""
     engine.dispose()
     rng = random.Random(7)
-    for _ in range(12):
+    for _ in range(8):
         reported = run_and_kill(url, lines=rng.randrange(1, 12), more=rng.randrange(0, 4000))
         with dialect.begin(engine, write=False) as conn:
             found, cursor = verify(conn), read_cursor(conn, "wkA")

@@ -1,6 +1,7 @@
 """Opening databases: what is set on a connection, what a driver's error means, and who survives whom."""
 
 import builtins
+import socket
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, SmallI
 
 from kfstate.errors import (
     ClosedError,
+    ConnectError,
     ConnectionLostError,
     DriverError,
     LockTimeoutError,
@@ -282,6 +284,21 @@ def test_a_broken_upgrade_is_finished(database: Databases) -> None:
     with dialect.begin(open_database(url), write=False) as conn:
         schema.check(conn)
         assert 0 == read_head(conn).position
+
+
+def test_who_cannot_connect_leaves_no_socket(tmp_path: Path) -> None:
+    """PyMySQL keeps the socket of a server that is not there; it is closed."""
+    engine = open_database(f"mysql://root@/kf?unix_socket={tmp_path}/s.sock")
+    left: list[Any] = []
+    with pytest.raises(ConnectError) as caught:
+        engine.connect()
+    error: Any = caught.value.__cause__
+    trace = error.original_exception.__traceback__
+    while trace is not None:
+        left += [value for value in trace.tb_frame.f_locals.values() if isinstance(value, socket.socket)]
+        trace = trace.tb_next
+    assert [-1] == [sock.fileno() for sock in left]
+    engine.dispose()
 
 
 class Statements:

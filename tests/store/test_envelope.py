@@ -46,6 +46,7 @@ def record(conn: Connection, *envelopes: dict[str, Any], now: int = NOW, **optio
     return append(conn, [draft_own(from_json(one), now=now) for one in envelopes], now=now, **options)
 
 
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
 @pytest.mark.parametrize("kind", sorted(OWN_KINDS))
 def test_every_own_kind_can_be_recorded(conn: Connection, element: Build, kind: str) -> None:
     """The least envelope of each kind is stored, in the stream that the kind belongs to."""

@@ -141,7 +141,7 @@ def test_the_limit_of_depth() -> None:
     assert json.loads(wide) == wire.to_wire(wire.decode_msg(wide))
 
 
-@pytest.mark.parametrize("depth", [1_500, 100_000, 5_000_000])
+@pytest.mark.parametrize("depth", [1_500, 100_000, 1_000_000])
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"]":', b"}]")])
 def test_one_monstrous_element_keeps_its_neighbours(depth: int, opening: bytes, closing: bytes) -> None:
     """However deep one element nests, the page is cut in one pass: its cursor and all the others are there."""
@@ -155,7 +155,7 @@ def test_one_monstrous_element_keeps_its_neighbours(depth: int, opening: bytes, 
     assert 0.5 + depth * 4e-6 > spent
 
 
-@pytest.mark.parametrize("depth", [1_500, 100_000, 5_000_000])
+@pytest.mark.parametrize("depth", [1_500, 100_000, 1_000_000])
 @pytest.mark.parametrize("monster", [b"[%s", b'{"a":%s', b'["%s', b'["\\"%s"', b"[[[}%s"])
 def test_unbalanced_brackets_are_no_page(depth: int, monster: bytes) -> None:
     """Where an element never ends, nobody knows where the next one begins; that, too, is found out in one pass."""
