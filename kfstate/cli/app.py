@@ -30,6 +30,7 @@ from kfstate.cli import (
     reconcile,
     side,
     staffing,
+    syncing,
 )
 from kfstate.cli.context import Context, language
 from kfstate.cli.exits import MEANINGS, Exit, UsageError, exit_of
@@ -65,9 +66,10 @@ def build() -> App:
     log, ask, keep, explore = (
         Group.create_ordered(name) for name in ("Into the log", "Questions", "Care", "Trying things out")
     )
-    _add(app, log, ingest.ingest, own.record, own.tick, reconcile.reconcile)
+    _add(app, log, syncing.sync, ingest.ingest, own.record, own.tick, reconcile.reconcile)
     _add(app, ask, conversations.conversations, conversations.show, conversations.sessions, history.history)
     _add(app, ask, history.explain, staffing.queue, staffing.load, side.anomalies, side.fates, side.codes)
+    _add(app, ask, syncing.accounts, syncing.servicers)
     _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)
     parts = {
         log: (callback.app,),

@@ -1,6 +1,8 @@
 """``kfstate doctor``: one line per thing that has to be right."""
 
 from collections.abc import Iterator
+from itertools import chain, starmap
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -33,16 +35,20 @@ class Finding:
     detail: str
 
 
-def doctor(*, ctx: Given) -> int:
-    """Check configuration, database, schema, triggers, projections, machine, chain, clock and cursors.
+def doctor(*, settings: Path | None = None, ctx: Given) -> int:
+    """Check configuration, database, schema, triggers, projections, machine, chain, clock and cursors; and WeCom.
 
+    WeCom is asked where settings or environment have corp_id and secret: token, IP, clock, accounts managed by API.
     Prints a line for each, OK or FAIL; leaves with 1 when something fails, with 4 when the database cannot be used.
 
     Args:
+        settings: A TOML file with settings of the live side; the environment goes before it.
         ctx: The settings of this run.
     """
+    from kfstate.cli.doctor_wecom import wecom
+
     code = Exit.OK
-    for finding in _findings(ctx):
+    for finding in chain(_findings(ctx), starmap(Finding, wecom(ctx, settings))):
         status = "OK" if finding.ok else "FAIL"
         if ctx.out.json:
             ctx.out.line({"check": finding.check, "status": status, "detail": finding.detail})

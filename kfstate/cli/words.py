@@ -131,6 +131,15 @@ _CHINESE = {
     "stopped": "已停止",
     "switched": "已切换",
     "version": "版本",
+    # accounts and pulls
+    "department": "部门",
+    "lost": "丢失",
+    "lost since": "丢失自",
+    "lost until": "丢失至",
+    "managed by API": "通过API管理",
+    "pages": "页数",
+    "pulled by": "拉取者",
+    "stalled": "停滞",
     # outcomes
     "confirmed": "确认",
     "ignored": "忽略",

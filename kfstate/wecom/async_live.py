@@ -27,6 +27,7 @@ from kfstate.wecom.settling import Settled
 from kfstate.wecom.standing import AccountStatus
 from kfstate.wecom.syncing import Pulled
 from kfstate.wecom.timers import Due
+from kfstate.wecom.worker import OnPulled
 from kfstate.wire import KfAccount, KfServicer
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ class AsyncLive:
         callback: Callback | None = None,
         pace: Pace | None = None,
         limits: Iterable[WaitingLimit] = (),
+        on_pulled: OnPulled | None = None,
     ) -> None:
         """Take what :class:`~kfstate.wecom.live.Live` takes; nothing is opened before :meth:`open`."""
         self.engine = engine
         self.settings = settings or (Settings.load() if client is None else Settings())
         self._client, self._given, self._pace, self._limits = client, callback, pace, tuple(limits)
+        self._on_pulled = on_pulled
         self._live: Live | None = None
         self._opening = asyncio.Lock()
 
@@ -214,7 +217,8 @@ class AsyncLive:
         engine = self.engine._opened()  # noqa: SLF001 (AsyncEngine's neighbour)
         client = None if self._client is None else self._client._client  # noqa: SLF001 (the same)
         return _InnerLive(
-            engine, self.settings, client=client, callback=self._given, pace=self._pace, limits=self._limits
+            engine, self.settings, client=client, callback=self._given, pace=self._pace, limits=self._limits,
+            on_pulled=self._on_pulled,
         )  # fmt: skip
 
     def _opened(self) -> Live:

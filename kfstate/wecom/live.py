@@ -27,6 +27,7 @@ from kfstate.wecom.site import Site
 from kfstate.wecom.standing import AccountStatus, standing
 from kfstate.wecom.syncing import Pulled
 from kfstate.wecom.timers import Due, Timers
+from kfstate.wecom.worker import OnPulled
 from kfstate.wire import KfAccount, KfServicer
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ class Live:
         callback: Callback | None = None,
         pace: Pace | None = None,
         limits: Iterable[WaitingLimit] = (),
+        on_pulled: OnPulled | None = None,
     ) -> None:
         """Put together what the settings describe; nothing is sent yet, and nothing runs.
 
         ``settings`` default to those of the environment. ``client`` and ``callback`` are the caller's own instead of
         those of the settings; a client that is handed over is left open. ``pace`` says how often what is done.
         ``limits`` are how long somebody may wait; those that are reached become entries for subscriptions.
+        ``on_pulled`` is told of every pull of :meth:`start`, after it; it must not wait for long.
         """
         self.settings = settings or (Settings.load() if client is None else Settings())
         self.engine = engine
@@ -73,8 +76,9 @@ class Live:
         self._callback = callback
         sync = self.settings.sync
         self._loop = Loop(
-            self.site, accounts=self.settings.accounts, pace=pace or Pace(interval=sync.interval, limit=sync.limit)
-        )
+            self.site, accounts=self.settings.accounts, on_pulled=on_pulled,
+            pace=pace or Pace(interval=sync.interval, limit=sync.limit),
+        )  # fmt: skip
         timers, reconcile = self.settings.timers, self.settings.reconcile
         self.timers = Timers(
             self.site, limits=limits, interval=timers.interval, sweep_interval=reconcile.interval,

@@ -15,7 +15,7 @@ from kfstate.wecom.callback import AUTH_CHANGE, MSG_OR_EVENT, Notice
 from kfstate.wecom.site import Site
 from kfstate.wecom.syncing import Pulled, Puller
 from kfstate.wecom.turns import Turns
-from kfstate.wecom.worker import Worker
+from kfstate.wecom.worker import OnPulled, Worker
 
 __all__ = ["Loop", "Pace"]
 
@@ -43,11 +43,18 @@ class Pace:
 class Loop:
     """Keeps accounts in step until it is stopped. ``accounts``: only these; none given: all that the app may see."""
 
-    def __init__(self, site: Site, *, accounts: Sequence[str] = (), pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        *,
+        accounts: Sequence[str] = (),
+        pace: Pace | None = None,
+        on_pulled: OnPulled | None = None,
+    ) -> None:
         self.pace = pace or Pace()
         self.error: Exception | None = None
         """What went wrong last when accounts were read."""
-        self._site, self._only = site, tuple(accounts)
+        self._site, self._only, self._on_pulled = site, tuple(accounts), on_pulled
         self._turns = Turns(site.concurrency, self.pace.at_once)
         self._stopping, self._refresh = site.concurrency.signal(), site.concurrency.signal()
         self._workers: dict[str, Worker] = {}
@@ -186,7 +193,9 @@ class Loop:
 
     def _begin(self, open_kfid: str) -> None:
         if open_kfid not in self._workers and not self._stopping.is_set():
-            worker = Worker(open_kfid, self._puller(), self._turns, interval=self.pace.interval)
+            worker = Worker(
+                open_kfid, self._puller(), self._turns, interval=self.pace.interval, on_pulled=self._on_pulled
+            )  # fmt: skip
             self._workers[open_kfid] = worker
             worker.start()
 

@@ -1,8 +1,11 @@
 """How far each account is in step with WeCom."""
 
+from datetime import datetime
+
 import attrs
 
 from kfstate.clock import SECOND
+from kfstate.queries.views import at_second, at_time
 from kfstate.store.dialect import as_text, query
 from kfstate.wecom.loop import Loop
 from kfstate.wecom.site import Site
@@ -20,7 +23,7 @@ _ACCOUNTS = (
 
 @attrs.frozen(kw_only=True)
 class AccountStatus:
-    """How one account stands. Times are in microseconds; what is None is not known.
+    """How one account stands; what is None is not known.
 
     ``lag`` is how many seconds ago the last complete pull began: all that WeCom had then is in the log. ``cursor_age``
     is how many seconds ago a page came in. ``gap_from`` and ``gap_until`` bound the last time of which entries may be
@@ -29,13 +32,13 @@ class AccountStatus:
 
     open_kfid: str
     manage_privilege: bool | None = None
-    synced_until: int | None = None
+    synced_until: datetime | None = None
     lag: float | None = None
     cursor_age: float | None = None
-    gap_from: int | None = None
-    gap_until: int | None = None
+    gap_from: datetime | None = None
+    gap_until: datetime | None = None
     pulled_by: str = ""
-    error: Exception | None = None
+    error: str = ""
     failures: int = 0
 
 
@@ -51,18 +54,22 @@ def standing(site: Site, loop: Loop) -> list[AccountStatus]:
         found[name] = AccountStatus(
             open_kfid=name,
             manage_privilege=None if manages is None else bool(manages),
-            synced_until=synced,
+            synced_until=at_time(synced),
             lag=_since(synced, now),
             cursor_age=_since(pulled, now),
-            gap_from=None if gap_from is None else gap_from * SECOND,
-            gap_until=None if gap_until is None else gap_until * SECOND,
+            gap_from=at_second(gap_from),
+            gap_until=at_second(gap_until),
             pulled_by=as_text(owner) if until is not None and until > now else "",
         )
     for name, worker in workers.items():
         status = found.get(name, AccountStatus(open_kfid=name))
-        found[name] = attrs.evolve(status, error=worker.error, failures=worker.failures)
+        found[name] = attrs.evolve(status, error=_told(worker.error), failures=worker.failures)
     return [found[name] for name in sorted(found)]
 
 
 def _since(at: int | None, now: int) -> float | None:
     return None if at is None else max(0, now - at) / SECOND
+
+
+def _told(error: Exception | None) -> str:
+    return "" if error is None else f"{type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from random import uniform
 
 import attrs
@@ -14,7 +15,7 @@ from kfstate.wecom.callback import Notice
 from kfstate.wecom.syncing import Pulled, Puller
 from kfstate.wecom.turns import Turns
 
-__all__ = ["Worker"]
+__all__ = ["OnPulled", "Worker"]
 
 _logger = logging.getLogger("kfstate")
 _FIRST, _LONGEST = 1.0, 60.0
@@ -24,6 +25,10 @@ _LOOK = 0.1
 _HOLLOW = 3
 _AGAIN = 3600 * SECOND
 """All that WeCom keeps is read again at most once in so long, where that brought nothing."""
+
+
+OnPulled = Callable[[Pulled], object]
+"""Told of every pull of this process."""
 
 
 @attrs.frozen
@@ -38,13 +43,15 @@ class _Wanted:
 class Worker:
     """Pulls one account as often as it is woken, and every ``interval`` seconds where it is not."""
 
-    def __init__(self, open_kfid: str, puller: Puller, turns: Turns, *, interval: float) -> None:
+    def __init__(
+        self, open_kfid: str, puller: Puller, turns: Turns, *, interval: float, on_pulled: OnPulled | None = None
+    ) -> None:
         self.open_kfid = open_kfid
         self.error: Exception | None = None
         """What went wrong last, None where the last pull went well."""
         self.failures = 0
         self.last: Pulled | None = None
-        self._puller, self._turns, self._interval = puller, turns, interval
+        self._puller, self._turns, self._interval, self._on_pulled = puller, turns, interval, on_pulled
         self._site = puller.site
         self._wake = self._site.concurrency.signal()
         self._lock = threading.Lock()
@@ -129,6 +136,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 (an account must not stay behind for ever, whatever it was)
             return self._failed(wanted, error)
         self.error, self.failures, self.last = None, 0, pulled
+        self._tell(pulled)
         if pulled.outcome in {"held", "fenced"}:
             self._puller.stopping.wait(_LOOK)
             if not self._by_others(wanted):
@@ -160,6 +168,13 @@ class Worker:
         self._hollow = self._hollow + 1 if new and not pulled.entries else 0
         rested = self._reread_at is None or pulled.began_at - self._reread_at > _AGAIN
         return self._hollow >= _HOLLOW and rested
+
+    def _tell(self, pulled: Pulled) -> None:
+        if self._on_pulled is not None and pulled.outcome not in {"held", "fenced"}:
+            try:
+                self._on_pulled(pulled)
+            except Exception:
+                _logger.exception("on_pulled failed", extra={"action": "sync"})
 
     def _by_others(self, wanted: _Wanted) -> bool:
         """Tell whether another process has completed a pull that began after this one was wanted."""

@@ -12,6 +12,7 @@ import pytest
 from kfstate import Engine
 from kfstate.clock import SECOND
 from kfstate.errors import RateLimitError, UnreachableError, WecomError
+from kfstate.queries.views import at_time
 from kfstate.store.dialect import as_text, query
 from kfstate.testing import FrozenClock, Misbehaviour, OpenFacts
 from kfstate.wecom.syncing import KEPT, Gap, Pulled, Puller
@@ -318,7 +319,7 @@ def test_gap(world: World, caplog: pytest.LogCaptureFixture) -> None:
     (anomaly,) = world.engine.anomalies(kind="history_gap")
     assert world.account.open_kfid == anomaly.open_kfid
     (status,) = world.live.status()
-    assert synced // SECOND * SECOND == status.gap_from
+    assert at_time(synced) == status.gap_from
     assert status.gap_until is not None
     assert "history_gap" == world.engine.state(**ids, as_of_log=True).doubt
     assert None is pull(world).gap
