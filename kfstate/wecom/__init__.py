@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kfstate.wecom.asgi import CallbackApp
+    from kfstate.wecom.assigning import Assigned
     from kfstate.wecom.async_client import AsyncClient, AsyncTokenSource
     from kfstate.wecom.async_live import AsyncLive
     from kfstate.wecom.callback import Callback, Notice
+    from kfstate.wecom.candidates import Candidate, Candidates, least_loaded
+    from kfstate.wecom.changing import Changed
     from kfstate.wecom.client import Client
     from kfstate.wecom.errcodes import ERRCODES, Errcode, errcode
     from kfstate.wecom.http import AsyncHttpTransport, HttpTransport, Timeouts
+    from kfstate.wecom.intents import Intent
     from kfstate.wecom.limits import LimitReached, WaitingLimit, reached, still_waits
     from kfstate.wecom.live import Live
     from kfstate.wecom.loop import Pace
@@ -20,7 +24,9 @@ if TYPE_CHECKING:
     from kfstate.wecom.retrying import Retries
     from kfstate.wecom.router import callback_router
     from kfstate.wecom.secret import Secret
+    from kfstate.wecom.sending import Sent
     from kfstate.wecom.settings import Settings
+    from kfstate.wecom.settling import Settled
     from kfstate.wecom.standing import AccountStatus
     from kfstate.wecom.syncing import Gap, Pulled
     from kfstate.wecom.timers import Due, Timers
@@ -31,6 +37,7 @@ __all__ = [
     "ERRCODES",
     "AccountStatus",
     "Answer",
+    "Assigned",
     "AsyncClient",
     "AsyncHttpTransport",
     "AsyncLive",
@@ -38,6 +45,9 @@ __all__ = [
     "AsyncTransport",
     "Callback",
     "CallbackApp",
+    "Candidate",
+    "Candidates",
+    "Changed",
     "Client",
     "Drift",
     "Due",
@@ -45,6 +55,7 @@ __all__ = [
     "Failure",
     "Gap",
     "HttpTransport",
+    "Intent",
     "LimitReached",
     "Live",
     "Notice",
@@ -54,7 +65,9 @@ __all__ = [
     "Reading",
     "Retries",
     "Secret",
+    "Sent",
     "Settings",
+    "Settled",
     "Sweep",
     "Timeouts",
     "Timers",
@@ -63,19 +76,24 @@ __all__ = [
     "WaitingLimit",
     "callback_router",
     "errcode",
+    "least_loaded",
     "reached",
     "still_waits",
 ]
 
 _HOMES = {
     "asgi": ("CallbackApp",),
+    "assigning": ("Assigned",),
     "async_client": ("AsyncClient", "AsyncTokenSource"),
     "async_live": ("AsyncLive",),
     "callback": ("Callback", "Notice"),
+    "candidates": ("Candidate", "Candidates", "least_loaded"),
+    "changing": ("Changed",),
     "client": ("Client",),
     "errcodes": ("ERRCODES", "Errcode", "errcode"),
     "http": ("AsyncHttpTransport", "HttpTransport", "Timeouts"),
     "limits": ("LimitReached", "WaitingLimit", "reached", "still_waits"),
+    "intents": ("Intent",),
     "live": ("Live",),
     "loop": ("Pace",),
     "reading": ("Reading",),
@@ -84,7 +102,9 @@ _HOMES = {
     "retrying": ("Retries",),
     "router": ("callback_router",),
     "secret": ("Secret",),
+    "sending": ("Sent",),
     "settings": ("Settings",),
+    "settling": ("Settled",),
     "standing": ("AccountStatus",),
     "syncing": ("Gap", "Pulled"),
     "timers": ("Due", "Timers"),
