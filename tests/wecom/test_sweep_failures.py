@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from kfstate.errors import ConcurrentChangeError
 from kfstate.testing import FrozenClock, customer_message, page
 from kfstate.wecom.reading import read_state
 from tests.wecom.watching import START, Shop, opened
@@ -212,3 +213,25 @@ def test_reading_is_of_an_unknown_conversation(shop: Shop) -> None:
     assert (0, "repaired") == (reading.service_state, reading.outcome)
     (entry,) = shop.entries("state_reading")
     assert ("ops", "a customer called", "r1") == (entry.actor, entry.payload["reason"], entry.payload["request_id"])
+
+
+@SQLITE
+def test_call_under_way_is_left(shop: Shop) -> None:
+    """While a call of ours is under way nobody can tell whether a reading came first: the sweep leaves that one."""
+    shop.customer("wm1", to=2)
+    shop.customer("wm2", to=2)
+    shop.after(1_800)
+    ids = {"open_kfid": shop.open_kfid, "external_userid": "wm1", "actor": "router", "service_state": 3}
+    intent = shop.engine.record({**ids, "kind": "state_change_intended", "servicer_userid": "zhang"}).position
+    done = shop.sweep()
+    assert ("complete", 1, 1) == (done.outcome, done.read, done.left)
+    with pytest.raises(ConcurrentChangeError) as caught:
+        read_state(shop.site, shop.open_kfid, "wm1", actor="test", aside=True)
+    assert (intent, "router", 3, "zhang") == (
+        caught.value.intent, caught.value.actor, caught.value.to, caught.value.servicer_userid,
+    )  # fmt: skip
+    shop.engine.record({**ids, "kind": "state_change_refused", "errcode": 95019, "cause": intent})
+    assert 1 == shop.sweep().read
+    shop.engine.record({**ids, "kind": "state_change_intended", "servicer_userid": "zhang"})
+    shop.after(1_800)
+    assert 2 == shop.sweep().read
