@@ -20,7 +20,7 @@ READERS = [
 ]  # fmt: skip
 CHECKS = [
     "configuration", "database", "schema", "triggers", "projections", "machine", "head", "subscriptions", "chain",
-    "clock", "cursors",
+    "clock", "cursors", "wecom settings",
 ]  # fmt: skip
 
 

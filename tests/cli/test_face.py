@@ -20,9 +20,9 @@ __all__: list[str] = []
 CALL = [sys.executable, "-W", "error", "-m", "kfstate"]
 DOCUMENT = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 TOP = [
-    "anomalies", "callback", "codes", "config", "conversations", "db", "dead-letters", "demo", "doctor", "events",
-    "explain", "fates", "history", "ingest", "load", "machine", "projections", "queue", "rebuild",
-    "reconcile", "record", "sessions", "show", "simulate", "subscriptions", "tick", "verify",
+    "accounts", "anomalies", "callback", "codes", "config", "conversations", "db", "dead-letters", "demo", "doctor",
+    "events", "explain", "fates", "history", "ingest", "load", "machine", "projections", "queue", "rebuild",
+    "reconcile", "record", "servicers", "sessions", "show", "simulate", "subscriptions", "sync", "tick", "verify",
 ]  # fmt: skip
 
 
