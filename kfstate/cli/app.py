@@ -14,6 +14,7 @@ from cyclopts.config import Env
 from kfstate import __version__
 from kfstate.cli import (
     callback,
+    calls,
     care,
     config,
     conversations,
@@ -67,12 +68,13 @@ def build() -> App:
         Group.create_ordered(name) for name in ("Into the log", "Questions", "Care", "Trying things out")
     )
     _add(app, log, syncing.sync, ingest.ingest, own.record, own.tick, reconcile.reconcile)
+    _add(app, log, calls.send, calls.assign)
     _add(app, ask, conversations.conversations, conversations.show, conversations.sessions, history.history)
     _add(app, ask, history.explain, staffing.queue, staffing.load, side.anomalies, side.fates, side.codes)
     _add(app, ask, syncing.accounts, syncing.servicers)
     _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)
     parts = {
-        log: (callback.app,),
+        log: (callback.app, calls.app),
         ask: (following.app,),
         keep: (projections.app, letters.app, db.app, config.app, machine.app),
     }

@@ -11,6 +11,11 @@ Lang = Literal["zh", "en"]
 _CHINESE = {
     # columns
     "abandoned": "排队中放弃",
+    "msgid": "消息 ID",
+    "via": "接口",
+    "intent": "意图记录",
+    "repeated": "重复请求",
+    "refused by WeCom": "企业微信未接受",
     "account": "客服账号",
     "actor": "操作者",
     "after": "之后",
