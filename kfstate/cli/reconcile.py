@@ -32,7 +32,7 @@ def reconcile(
     Args:
         settings: A TOML file with settings; the environment goes before it.
         readings: At most so many (default: reconcile.readings of the settings).
-        everything: Every session that runs, however sure its state is.
+        everything: Every session that runs, and every conversation of the last 48 hours, however sure its state is.
         ctx: The settings of this run.
     """
     if readings is not None and readings < 1:

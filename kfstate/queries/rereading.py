@@ -12,7 +12,7 @@ __all__ = ["Ages", "Suspect", "Why", "suspects"]
 
 Why = Literal["doubtful", "manual", "queue", "untreated", "asked"]
 """``doubtful``: the state may be behind; ``manual``, ``queue``, ``untreated``: nothing has proved that state for long;
-``asked``: none of these, but all that run were asked for."""
+``asked``: none of these, but all of them were asked for."""
 _WHYS: tuple[Why, ...] = ("doubtful", "manual", "queue", "untreated", "asked")
 
 
@@ -35,6 +35,7 @@ class Suspect:
     why: Why
 
 
+_RECENT = 48 * 3600
 # What proves a state, or shows that a servicer is at work. The range of seconds comes first: it is all that is read.
 _SIGN = (
     "EXISTS (SELECT 1 FROM kf_entry e WHERE e.stream = c.stream AND e.sort_second > ? AND e.kind IN "
@@ -50,7 +51,7 @@ def suspects(
 
     Doubtful ones come first: among those the sessions that run, with new customers (``first_seen``) behind the others.
     Then come MANUAL without a servicer's message, the pool, the rest; in each the longest wait first.
-    ``everything``: every session that runs.
+    ``everything``: every session that runs, and then every conversation of the last 48 hours.
     """
     ages = ages or Ages()
     doubt, times = doubt_of(now)
@@ -59,11 +60,13 @@ def suspects(
     for rank, (states, age) in enumerate((("3", ages.manual), ("2", ages.queue), ("0, 1", ages.untreated)), 1):
         cases.append(f"WHEN c.service_state IN ({states}) AND {_QUIET} THEN {rank}")
         values += [now - age, now - age]
-    rest = f"WHEN c.service_state <> 4 THEN {len(_WHYS) - 1} " if everything else ""
+    if everything:
+        cases.append(f"WHEN c.service_state <> 4 OR c.second > ? THEN {len(_WHYS) - 1}")
+        values.append(now - _RECENT)
     ranked = (
         "SELECT c.stream AS stream, c.open_kfid AS open_kfid, n.value AS customer, c.service_state AS state, "
         f"c.since AS since, c.doubt AS doubt, CASE WHEN {doubt} <> 'none' THEN 0 WHEN c.expires_at <= ? THEN NULL "
-        f"{' '.join(cases)} {rest}ELSE NULL END AS pressing FROM kf_conversation c "
+        f"{' '.join(cases)} ELSE NULL END AS pressing FROM kf_conversation c "
         "JOIN kf_name n ON n.id = c.customer LEFT JOIN kf_account a ON a.open_kfid = c.open_kfid "
         "WHERE n.corp_id = ? AND n.value IS NOT NULL"
     )

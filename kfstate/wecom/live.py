@@ -165,7 +165,8 @@ class Live:
     def reconcile(self, *, readings: int | None = None, everything: bool = False, actor: str = ACTOR) -> Sweep:
         """Read states back from WeCom that may be behind, the most pressing first, and return what was repaired.
 
-        ``readings``: at most so many, by default those of the settings; ``everything``: every session that runs.
+        ``readings``: at most so many, by default those of the settings; ``everything``: every session that runs,
+        and every conversation of the last 48 hours.
         """
         return self.timers.sweeper.sweep(readings=readings, everything=everything, actor=actor)
 

@@ -91,6 +91,7 @@ class _Course:
     """A sweep that is going on."""
 
     lease: Lease
+    stopping: Signal | None = None
     confirmed: int = 0
     repaired: list[Drift] = attrs.field(factory=list)
     failed: list[Failure] = attrs.field(factory=list)
@@ -119,24 +120,31 @@ class Sweeper:
     """
 
     site: Site
-    stopping: Signal
     readings: int = 100
     ages: Ages = attrs.field(factory=Ages)
     length: float = 30.0
     _put_off: dict[tuple[str, str], tuple[int, int]] = attrs.field(factory=dict, init=False)
     """Conversation → until when it is not read again, because that failed, and for how long that was."""
 
-    def sweep(self, *, readings: int | None = None, everything: bool = False, actor: str = ACTOR) -> Sweep:
+    def sweep(
+        self,
+        *,
+        readings: int | None = None,
+        everything: bool = False,
+        actor: str = ACTOR,
+        stopping: Signal | None = None,
+    ) -> Sweep:
         """Read what is most pressing, and return what came of it.
 
-        ``readings``: at most so many this time; ``everything``: every session that runs, however sure its state is.
+        ``readings``: at most so many this time; ``everything``: every session that runs, and every conversation of the
+        last 48 hours, however sure its state is. ``stopping`` ends it after the reading that is on its way.
         Raises what the store does; what was recorded before stays.
         """
         most = self.readings if readings is None else readings
         lease = self._claim("sweep", self._length) if most else None
         if lease is None:
             return Sweep(outcome="held" if most else "complete")
-        course = _Course(lease=lease)
+        course = _Course(lease=lease, stopping=stopping)
         try:
             return self._read(course, self._found(most, everything=everything), most, actor)
         finally:
@@ -159,7 +167,7 @@ class Sweeper:
 
     def _read(self, course: _Course, found: list[Suspect], most: int, actor: str) -> Sweep:
         for one in found[:most]:
-            if self.stopping.is_set():
+            if course.stopping is not None and course.stopping.is_set():
                 return course.done("stopped", len(found))
             if any(course.refused[key] >= _IN_A_ROW for key in course.refused if key[0] == one.open_kfid):
                 continue  # it is the account that WeCom refuses

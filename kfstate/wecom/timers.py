@@ -104,7 +104,7 @@ class Timers:
         """
         self._site, self._limits = site, Limits(site, limits)
         self._stopping = site.concurrency.signal()
-        self.sweeper = Sweeper(site=site, stopping=self._stopping, readings=readings, ages=ages or Ages())
+        self.sweeper = Sweeper(site=site, readings=readings, ages=ages or Ages())
         self.swept: Sweep | None = None
         """The last sweep of this process."""
         self._sweep_interval, self._settle, self._settled = sweep_interval, settle, settle is None
@@ -139,7 +139,7 @@ class Timers:
             self._settle()
             self._settled = True
         if due:
-            self.swept = self.sweeper.sweep()
+            self.swept = self.sweeper.sweep(stopping=self._stopping)
 
     def _beat(self, name: str, act: Callable[[], object], interval: float) -> Beat:
         return Beat(name, act, interval, self._site.concurrency, self._stopping)

@@ -119,3 +119,25 @@ def test_forgotten_between_looking_and_recording(shop: Shop, monkeypatch: pytest
 
     monkeypatch.setattr(Limits, "_record", taken_meanwhile)
     assert 0 == limits.check()
+
+
+def test_told_by_another_between_looking_and_recording(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process tells it, and then a late entry makes the wait longer: that is the same wait."""
+    customer = shop.customer("wm1", to=3, servicer="zhang")
+    shop.after(1)
+    shop.account.writes(customer, "zhang")
+    shop.after(100)
+    customer.writes(shop.account)
+    shop.after(300)
+    first, second = Limits(shop.site, [UNANSWERED]), Limits(shop.site, [UNANSWERED])
+    record = Limits._record
+
+    def told_meanwhile(self: Limits, *args: object) -> int:
+        if self is first:
+            assert 1 == second.check()
+            late(shop, customer_message(shop.open_kfid, "wm1", START + 50))
+        return record(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Limits, "_record", told_meanwhile)
+    assert 0 == first.check()
+    assert [101] == since(shop)

@@ -167,6 +167,29 @@ def test_window_that_closed_meanwhile(shop: Shop) -> None:
     assert 0 == Limits(shop.site, [WINDOW]).check()
 
 
+def test_window_of_a_session_that_was_taken_back(shop: Shop) -> None:
+    """The session may outlive the window: what has closed does not end in an hour any more."""
+    customer = shop.customer("wm1", to=3, servicer="zhang")
+    shop.after(10)
+    shop.account.ends(customer)
+    shop.after(DAY2 - 60)
+    shop.account.takes_back(customer, "zhang")
+    shop.after(60)
+    assert (3, "zhang") == shop.state(customer)
+    assert 0 == Limits(shop.site, [WINDOW]).check()
+
+
+def test_tables_that_are_behind(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tables say is not told while they are behind the log, and told when they have caught up."""
+    limits = Limits(shop.site, [QUEUED])
+    shop.customer("wm1", to=2)
+    shop.after(600)
+    with monkeypatch.context() as patch:
+        patch.setattr("kfstate.wecom.limits.live.behind", lambda _: 1)
+        assert 0 == limits.check()
+    assert 1 == limits.check()
+
+
 def test_sync_that_was_down(shop: Shop) -> None:
     """While nothing is pulled nothing is reached; what came meanwhile is heard before anything is said."""
     limits = Limits(shop.site, ALL)

@@ -123,7 +123,7 @@ def test_order(shop: Shop) -> None:
 
 @SQLITE
 def test_everything(shop: Shop) -> None:
-    """Whoever asks for it gets every session that runs read, however sure its state is; not those that are over."""
+    """Whoever asks for it gets all read, however sure it is; what is over only if that was lately."""
     shop.customer("wm0", to=1)
     shop.customer("wm1", to=2)
     ended = shop.customer("wm2", to=3, servicer="li")
@@ -132,9 +132,15 @@ def test_everything(shop: Shop) -> None:
     shop.after(1)
     assert 0 == shop.sweep().read
     done = shop.sweep(everything=True, actor="ops")
-    assert ["wm0", "wm1"] == shop.asked()
-    assert 2 == done.confirmed
+    assert ["wm0", "wm1", "wm2"] == shop.asked()
+    assert 3 == done.confirmed
     assert {"ops"} == {entry.actor for entry in shop.entries("state_reading")}
+    shop.after(48 * HOUR - 1)
+    for name in ("wm0", "wm1"):
+        shop.wecom.customer(name).writes(shop.account)
+    shop.after(1)
+    assert 2 == shop.sweep(everything=True).confirmed
+    assert ["wm0", "wm1"] == sorted(shop.asked()[3:])
 
 
 @SQLITE

@@ -131,9 +131,9 @@ def test_told_to_stop(shop: Shop) -> None:
     for number in range(3):
         shop.customer(f"wm{number}", to=2)
     shop.after(1_800)
-    sweeper = shop.sweeper()
-    sweeper.stopping.set()
-    done = sweeper.sweep()
+    stopping = shop.site.concurrency.signal()
+    stopping.set()
+    done = shop.sweep(stopping=stopping)
     assert ("stopped", 0, 3) == (done.outcome, done.read, done.left)
 
 

@@ -60,7 +60,7 @@ class Shop:
 
     def sweeper(self, **given: Any) -> Sweeper:
         """Return what sweeps."""
-        return Sweeper(site=self.site, stopping=self.site.concurrency.signal(), **given)
+        return Sweeper(site=self.site, **given)
 
     def sweep(self, **given: Any) -> Sweep:
         """Sweep once."""
