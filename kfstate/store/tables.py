@@ -160,6 +160,7 @@ kf_pull = Table(
     Column("pulled_at", BigInteger, nullable=False),
     Column("date_at", BigInteger),
     Column("software", Id(64), nullable=False),
+    Index("ix_kf_pull_account", "corp_id", "open_kfid", "pulled_at"),
 )
 
 kf_machine = Table(

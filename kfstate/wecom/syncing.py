@@ -30,6 +30,7 @@ __all__ = ["KEPT", "Gap", "Outcome", "Pulled", "Puller"]
 _logger = logging.getLogger("kfstate")
 KEPT = 3 * 86_400 * SECOND
 """How long WeCom keeps entries, in microseconds."""
+_DAY = 86_400 * SECOND
 _BAD_TOKEN = 95007
 _BAD_PARAMETER = 40058
 _STANDING = 20
@@ -112,9 +113,7 @@ class Puller:
             ),
         )  # fmt: skip
         try:
-            gap = self._gap(cursor, began)
-            progress.done = attrs.evolve(progress.done, gap=gap)
-            return self._read(progress, cursor.epoch)
+            return self._read(progress, cursor)
         except (CursorConflictError, LeaseLostError) as error:
             _logger.info("account %s: another process has taken over (%s)", open_kfid, error)
             return attrs.evolve(progress.done, outcome="fenced")
@@ -183,8 +182,8 @@ class Puller:
             occurred_at=gap.until,
             from_at=gap.from_at,
             reason="nothing was pulled for longer than WeCom keeps entries",
-            # The same gap again, where a pull failed after this: its end has moved on, its beginning has not.
-            key=f"history_gap/{cursor.open_kfid}/{gap.from_at}",
+            # A pull that fails after this finds the same gap again.
+            key=f"history_gap/{cursor.open_kfid}/{gap.from_at}/{gap.until // _DAY}",
         )
         if not site.engine.record(entry).duplicate:
             hours = (gap.until - gap.from_at) / 3600 / SECOND
@@ -193,13 +192,15 @@ class Puller:
 
     # The pages
 
-    def _read(self, progress: _Progress, epoch: int) -> Pulled:
+    def _read(self, progress: _Progress, cursor: Cursor) -> Pulled:
         while not self.stopping.is_set():
             progress.lease = self._keep(progress.lease)
             page = self._page(progress)
             if page is None:
                 continue
-            self._store(progress, page, epoch)
+            if not progress.done.pages:  # now it is certain what WeCom no longer has
+                progress.done = attrs.evolve(progress.done, gap=self._gap(cursor, progress.done.began_at))
+            self._store(progress, page, cursor.epoch)
             if not page.has_more:
                 return attrs.evolve(progress.done, outcome="complete", synced_until=self._began(progress.done))
             if progress.standing >= _STANDING:

@@ -1,4 +1,4 @@
-"""Leases of what only one process may do at a time, and access tokens that processes share.
+"""Leases of what only one process may do at a time, tokens that processes share, when accounts were pulled.
 
 Revision: 0006
 Follows: 0005
@@ -40,9 +40,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("corp_id", "app"),
         comment="Access tokens that processes share, encrypted with a key made from the secret.",
     )
+    op.create_index("ix_kf_pull_account", "kf_pull", ["corp_id", "open_kfid", "pulled_at"])
 
 
 def downgrade() -> None:
     """Drop the tables: whoever holds a lease loses it, and tokens are fetched anew."""
+    op.drop_index("ix_kf_pull_account", "kf_pull")
     op.drop_table("kf_token")
     op.drop_table("kf_lease")

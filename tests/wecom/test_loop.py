@@ -16,6 +16,7 @@ from kfstate.queries.views import at_time
 from kfstate.testing import FrozenClock, Misbehaviour
 from kfstate.wecom import Live, Notice, Pace
 from kfstate.wecom.callback import AUTH_CHANGE, MSG_OR_EVENT
+from kfstate.wecom.syncing import Puller
 from kfstate.wecom.turns import Turns
 from tests.wecom.living import AES_KEY, START, TOKEN, World, eventually, live_on
 
@@ -105,6 +106,35 @@ def notice(world: World, **facts: object) -> Notice:
     """Return a callback for the account, as of now."""
     made = Notice(event=MSG_OR_EVENT, open_kfid=world.account.open_kfid, created_at=world.clock.now())
     return attrs.evolve(made, **facts)  # type: ignore[arg-type]
+
+
+def test_callback_while_another_process_pulls(world: World) -> None:
+    """A callback is not forgotten because another process has the account: what it speaks of may have come too late."""
+    world.live.start()
+    assert eventually(lambda: world.live.status() and world.live.status()[0].synced_until is not None)
+    other = attrs.evolve(world.live.site, owner="another process")
+    puller = Puller(site=other, stopping=other.concurrency.signal())
+    claimed = puller._claim(world.account.open_kfid)
+    assert claimed is not None
+    world.customer("a")
+    world.live.notice(notice(world))
+    time.sleep(0.5)
+    assert [] == world.log()
+    puller._release(claimed[0])
+    assert eventually(world.is_whole, 5)
+    # Where the other one has read it meanwhile, there is nothing left to do.
+    claimed = puller._claim(world.account.open_kfid)
+    assert claimed is not None
+    before = pulls(world)
+    world.clock.advance(1)
+    world.live.notice(notice(world))
+    time.sleep(0.2)
+    with world.engine._database.writing() as conn:
+        conn.exec_driver_sql(f"UPDATE kf_cursor SET synced_until = {world.clock.now()}")
+    time.sleep(0.3)
+    puller._release(claimed[0])
+    time.sleep(0.3)
+    assert before == pulls(world)
 
 
 def test_callback_without_account(world: World) -> None:

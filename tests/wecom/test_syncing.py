@@ -309,8 +309,15 @@ def test_gap(world: World, caplog: pytest.LogCaptureFixture) -> None:
         conn.exec_driver_sql(f"UPDATE kf_cursor SET synced_until = {synced}")
     world.clock.advance(3600)
     world.wecom.fail_next("sync_msg", "errcode", errcode=95004)
-    with caplog.at_level(logging.ERROR), pytest.raises(WecomError):
+    with pytest.raises(WecomError):
         pull(world)
+    assert not list(world.engine.anomalies(kind="history_gap"))
+    genuine = type(world.engine).ingest
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.ERROR):
+        patch.setattr(Engine, "ingest", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            pull(world)
+    assert genuine is type(world.engine).ingest
     assert "1.0 hours of history may be lost" in caplog.text
     world.clock.advance(60)
     pulled = pull(world)
