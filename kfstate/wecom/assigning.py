@@ -12,6 +12,7 @@ from kfstate.wecom.intents import CHANGE
 
 __all__ = ["Assigned", "assign"]
 
+_MANUAL = KfServiceState.MANUAL
 _NOT_RECEIVING = frozenset({95014, 95019})
 _ROUNDS = 200
 """How often is chosen again because somebody else was quicker; each time somebody was served."""
@@ -25,7 +26,7 @@ class _TakenError(Exception):
 class Assigned:
     """Who got the session: a servicer, or nobody, so that it waits in the pool.
 
-    ``changed`` is None where it waited there already. ``refused`` are those whom WeCom did not take.
+    ``changed`` is None where it was there already. ``refused`` are those whom WeCom did not take.
     """
 
     open_kfid: str
@@ -56,10 +57,12 @@ def assign(
             ).without(refused)  # fmt: skip
             named = choose(among) or ""
             guard = _unchanged(errand, among, named)
+            if _serves(errand, among, named):
+                return _assigned(errand, named, None, refused)
         if not named or named.casefold() in refused:
             break
         try:
-            changed = change_state(errand, KfServiceState.MANUAL, servicer=named, key=attempt, guard=guard)
+            changed = change_state(errand, _MANUAL, servicer=named, key=attempt, guard=guard)
         except _TakenError:
             continue
         except StateChangeRefusedError as error:
@@ -73,7 +76,7 @@ def assign(
 
 def _named_before(errand: Errand, attempt: str) -> str | None:
     """Return whom an earlier call under the same key named at this attempt."""
-    intent = errand.entry(CHANGE, key=key_of(attempt), service_state=int(KfServiceState.MANUAL))
+    intent = errand.entry(CHANGE, key=key_of(attempt), service_state=int(_MANUAL))
     earlier = errand.earlier(intent)
     return None if earlier is None else earlier.intent.servicer_userid
 
@@ -88,6 +91,15 @@ def _unchanged(errand: Errand, among: Candidates, servicer: str) -> Guard:
             raise _TakenError
 
     return guard
+
+
+def _serves(errand: Errand, among: Candidates, servicer: str) -> bool:
+    """Tell whether the session is the servicer's already, beyond doubt."""
+    chosen = among.named(servicer)
+    if chosen is None or not chosen.previous:
+        return False
+    seen = errand.look()
+    return seen.doubt == "none" and seen.service_state == _MANUAL and seen.state.servicer == servicer.casefold()
 
 
 def _to_the_pool(errand: Errand, refused: list[str], key: str | None) -> Assigned:

@@ -137,7 +137,7 @@ class _Change:
             if verdict.forbidden:
                 raise self._forbidden(verdict.errcode, verdict.reason, seen.service_state)
             try:
-                return self._call(errand.intend(intent, seen, guard))
+                return self._call(errand.intend(TRANS, intent, seen, guard))
             except VersionConflictError:
                 if not left:
                     raise

@@ -154,12 +154,14 @@ class Errand:
             request_id=self.request_id, **facts,
         )  # fmt: skip
 
-    def intend(self, intent: OwnEntry, seen: Seen, guard: Guard | None = None) -> int:
+    def intend(self, call: str, intent: OwnEntry, seen: Seen, guard: Guard | None = None) -> int:
         """Record an intent that was decided on by what was seen, and return its position.
 
         Raises :class:`~kfstate.errors.ConcurrentChangeError` where somebody else has begun to change the conversation
-        since, :class:`~kfstate.errors.VersionConflictError` where something else came in: decide again.
+        since; :class:`~kfstate.errors.VersionConflictError` where something else came in: decide again;
+        :class:`~kfstate.errors.RateLimitError` where ``call`` is stopped.
         """
+        self.site.client._calls.rates.ask(call)  # noqa: SLF001 (nothing is intended that is not tried)
         data = {**(intent.data or {}), "process": this_process()}
         intent = attrs.evolve(intent, data=data, occurred_at=max(self._now(), seen.latest + 1))
         try:

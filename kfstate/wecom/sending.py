@@ -156,7 +156,7 @@ class _Message:
             if (against := self._against(seen, code)) is not None:
                 raise self._error(*against, seen.service_state, intent.msgid, local=True)
             try:
-                return self._call(errand.intend(intent, seen), intent.msgid)
+                return self._call(errand.intend(self.via, intent, seen), intent.msgid)
             except VersionConflictError:
                 if not left:
                     raise

@@ -142,7 +142,8 @@ def test_reserved_by_the_intent(desk: Desk) -> None:
         return one.open_sessions, one.intended
 
     errand = desk.world.live._errand(desk.account, customer.external_userid, "one", "", "")
-    errand.intend(errand.entry("state_change_intended", service_state=3, servicer_userid="ZHANG"), errand.look())
+    intent = errand.entry("state_change_intended", service_state=3, servicer_userid="ZHANG")
+    errand.intend("service_state/trans", intent, errand.look())
     assert (0, 1) == carries()
     assert desk.assign(other, capacity=1).servicer_userid is None
     desk.world.clock.advance(3600)
@@ -169,6 +170,15 @@ def test_next_choice(desk: Desk) -> None:
 
 
 @SQLITE
+@SQLITE
+def test_who_serves_already(desk: Desk) -> None:
+    """Nothing is called to give a session to whom it belongs."""
+    customer = desk.customer(3)
+    made = desk.calls()
+    done = desk.assign(customer, lambda _: "ZHANG")
+    assert ("ZHANG", None, made) == (done.servicer_userid, done.changed, desk.calls())
+
+
 @SQLITE
 def test_the_pool(desk: Desk) -> None:
     """Where nobody is left, the session goes to the pool; where that cannot be, the refusal is told."""
