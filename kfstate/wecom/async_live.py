@@ -16,7 +16,7 @@ from kfstate.wecom.async_client import AsyncClient
 from kfstate.wecom.callback import Callback, Notice
 from kfstate.wecom.candidates import Candidates, Capacity, Choose, least_loaded
 from kfstate.wecom.changing import Changed
-from kfstate.wecom.limits import WaitingLimit
+from kfstate.wecom.limits import LimitReached, WaitingLimit
 from kfstate.wecom.live import Live
 from kfstate.wecom.loop import Pace
 from kfstate.wecom.reconciling import Sweep
@@ -156,6 +156,10 @@ class AsyncLive:
     async def tick(self) -> Due:
         """As :meth:`~kfstate.wecom.live.Live.tick`."""
         return await inside(self._opened().tick)
+
+    async def still_waits(self, told: LimitReached) -> bool:
+        """As :meth:`~kfstate.wecom.live.Live.still_waits`."""
+        return await inside(self._opened().still_waits, told)
 
     async def reconcile(self, *, readings: int | None = None, everything: bool = False, actor: str = ACTOR) -> Sweep:
         """As :meth:`~kfstate.wecom.live.Live.reconcile`."""

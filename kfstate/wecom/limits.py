@@ -8,13 +8,13 @@ the log keeps what was said: :func:`still_waits` says whether it holds by now.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import attrs
 
 from kfstate.clock import SECOND
 from kfstate.engine import Engine
 from kfstate.errors import ArgumentError
-from kfstate.feed.events import Event
 from kfstate.intake import ACTOR, record
 from kfstate.projections import live
 from kfstate.queries.entries import EntryView
@@ -99,9 +99,18 @@ class LimitReached:
     position: int
 
 
-def reached(seen: Event | EntryView) -> LimitReached | None:
+class _Told(Protocol):
+    """An event of a subscription, whether of an engine or an asynchronous one."""
+
+    @property
+    def entry(self) -> EntryView:
+        """The entry that it tells of."""
+        ...
+
+
+def reached(seen: _Told | EntryView) -> LimitReached | None:
     """Return what an event, or an entry, says of a limit; None where it is of another kind, or erased."""
-    entry = seen.entry if isinstance(seen, Event) else seen
+    entry = seen if isinstance(seen, EntryView) else seen.entry
     payload = entry.payload
     if entry.kind != KIND or not isinstance(payload, dict):
         return None

@@ -16,7 +16,7 @@ from kfstate.wecom.changing import Changed, change_state
 from kfstate.wecom.client import Client
 from kfstate.wecom.errand import Errand
 from kfstate.wecom.intents import Intents
-from kfstate.wecom.limits import WaitingLimit
+from kfstate.wecom.limits import LimitReached, WaitingLimit, still_waits
 from kfstate.wecom.loop import Loop, Pace
 from kfstate.wecom.reconciling import Sweep
 from kfstate.wecom.router import callback_router
@@ -161,6 +161,10 @@ class Live:
     def tick(self) -> Due:
         """Record what is due by now: sessions that expired, and limits that were reached."""
         return self.timers.tick()
+
+    def still_waits(self, told: LimitReached) -> bool:
+        """Tell whether the wait that a limit was told of goes on, by what is known now."""
+        return still_waits(self.engine, told)
 
     def reconcile(self, *, readings: int | None = None, everything: bool = False, actor: str = ACTOR) -> Sweep:
         """Read states back from WeCom that may be behind, the most pressing first, and return what was repaired.

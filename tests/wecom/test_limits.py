@@ -8,6 +8,7 @@ from kfstate import Engine, Event
 from kfstate.clock import SECOND
 from kfstate.errors import ArgumentError
 from kfstate.testing import FrozenClock, customer_message, page
+from kfstate.wecom import Live
 from kfstate.wecom.limits import LimitReached, Limits, WaitingLimit, reached, still_waits
 from tests.wecom.watching import START, Shop, opened
 
@@ -93,6 +94,13 @@ def test_queue_again(shop: Shop) -> None:
     shop.after(1)
     assert 1 == limits.check()
     assert [0, 600] == since(shop)
+
+
+def test_session_that_has_expired(shop: Shop) -> None:
+    """Whose session is presumed over waits no longer."""
+    shop.customer("wm1", to=2)
+    shop.after(DAY2)
+    assert 0 == Limits(shop.site, [QUEUED]).check()
 
 
 def test_taken_in_time(shop: Shop) -> None:
@@ -244,8 +252,9 @@ def test_delivered_once(shop: Shop) -> None:
     def alarm(event: Event) -> None:
         limit = reached(event)
         if limit is not None:
-            heard.append((limit, still_waits(shop.engine, limit)))
+            heard.append((limit, live.still_waits(limit)))
 
+    live = Live(shop.engine, client=shop.client)
     customers = [shop.customer(f"wm{number}", to=2) for number in range(3)]
     shop.after(600)
     assert 3 == Limits(shop.site, ALL).check()

@@ -105,9 +105,10 @@ def test_order(shop: Shop) -> None:
     for name in ("wm-manual1", "wm-manual2"):
         shop.customer(name, to=3, servicer="li")
         shop.after(1)
-    doubtful = shop.customer("wm-doubt", to=1)
     assert 2 == shop.sweep().confirmed
     shop.customer("wm-unknown")
+    shop.after(1)
+    doubtful = shop.customer("wm-doubt", to=1)
     lost = {"kind": "reply_lost", "open_kfid": shop.open_kfid, "external_userid": doubtful.external_userid}
     shop.engine.record({**lost, "actor": "a", "via": "service_state/trans", "service_state": 2})
     lost["external_userid"] = ended.external_userid
