@@ -16,6 +16,7 @@ from kfstate.machine.kinds import FROM_WECOM, KINDS, RANKS
 from kfstate.machine.spec import ANY
 from kfstate.machine.table import SPEC
 from kfstate.store.own_kinds import FACTS, RULES
+from kfstate.wecom import Live
 from kfstate.wecom.errcodes import ERRCODES, RETRIES
 from tests.docs.blocks import ROOT, documents
 
@@ -128,10 +129,19 @@ def _errcodes_zh() -> str:
 
 
 def _engine() -> str:
-    kinds = [kind for kind in Engine.__mro__ if kind is not object]
+    return _calls(Engine)
+
+
+def _live() -> str:
+    return _calls(Live)
+
+
+def _calls(owner: type) -> str:
+    kinds = [kind for kind in owner.__mro__ if kind is not object]
     names = [name for kind in kinds for name in vars(kind) if not name.startswith("_")]
-    methods = [(name, getattr(Engine, name)) for name in names]
-    rows = [("Engine", inspect.signature(Engine), Engine.__init__), *((n, inspect.signature(m), m) for n, m in methods)]
+    methods = [(name, getattr(owner, name)) for name in names if not isinstance(getattr(owner, name), property)]
+    own = (owner.__name__, inspect.signature(owner), owner.__init__)  # type: ignore[misc]
+    rows = [own, *((name, inspect.signature(method), method) for name, method in methods)]
     return _rows(
         ("Call", "What it does"),
         [(f"`{_call(name, signature)}`", _plain(doc.__doc__ or "")) for name, signature, doc in rows],
@@ -153,7 +163,8 @@ def _call(name: str, signature: inspect.Signature) -> str:
             parts.append("*")
             star = True
         default = parameter.default
-        parts.append(parameter.name if default is parameter.empty else f"{parameter.name}={default!r}")
+        told = default.__name__ if inspect.isfunction(default) else repr(default)
+        parts.append(parameter.name if default is parameter.empty else f"{parameter.name}={told}")
     return f"{name}({', '.join(parts)})"
 
 
@@ -170,6 +181,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "errcodes": _errcodes,
     "errcodes-zh": _errcodes_zh,
     "engine": _engine,
+    "live": _live,
 }
 """Name → what makes the part."""
 
