@@ -252,6 +252,24 @@ def test_fenced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "held" == slow.pull(world.account.open_kfid).outcome
 
 
+def test_fenced_by_a_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was overtaken stores nothing, though the one who came after has not moved the cursor yet."""
+    world.customer("a")
+    slow, quick = puller(world), puller(world)
+    client = slow.site.client
+    genuine = type(client).sync_msg
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        page = genuine(client, *args, **kwargs)
+        world.clock.advance(16)
+        assert quick._claim(world.account.open_kfid) is not None
+        return page
+
+    monkeypatch.setattr(client, "sync_msg", overtaken)
+    assert "fenced" == slow.pull(world.account.open_kfid).outcome
+    assert [] == world.log()
+
+
 def test_lease_is_lengthened(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long pull keeps its account."""
     world.customer(*"abcdef")
