@@ -235,3 +235,13 @@ def test_call_under_way_is_left(shop: Shop) -> None:
     shop.engine.record({**ids, "kind": "state_change_intended", "servicer_userid": "zhang"})
     shop.after(1_800)
     assert 2 == shop.sweep().read
+
+
+@SQLITE
+def test_clock_that_is_behind(shop: Shop) -> None:
+    """What WeCom said before is folded before the reading, even where its time has not come here yet."""
+    shop.wecom.customer("wm1").writes(shop.account)
+    shop.engine.ingest(page([customer_message(shop.open_kfid, "wm1", START + 5)]))
+    reading = read_state(shop.site, shop.open_kfid, "wm1", actor="test")
+    assert (0, "confirmed") == (reading.service_state, reading.outcome)
+    assert ["customer_message", "state_reading"] == [step.kind for step in shop.engine.history(shop.open_kfid, "wm1")]
