@@ -346,6 +346,27 @@ def test_two_threads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk.agrees(customer)
 
 
+@SQLITE
+def test_somebody_was_quicker(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever decided before another one's change began is told, also where that is over by now."""
+    desk.world.account.servicer("li")
+    customer = desk.customer()
+    look = Errand.look
+    between = [lambda: desk.change(customer, 3, servicer="li", actor="other")]
+
+    def looked(self: Errand) -> Any:
+        seen = look(self)
+        if between:
+            between.pop()()
+        return seen
+
+    monkeypatch.setattr(Errand, "look", looked)
+    with pytest.raises(ConcurrentChangeError) as caught:
+        desk.change(customer, 3, servicer="zhang")
+    assert ("other", "li", 3) == (caught.value.actor, caught.value.servicer_userid, caught.value.to)
+    assert 1 == desk.calls()
+
+
 @EVERY
 def test_something_else_came_in(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes in between is no reason to give up: it is decided again, by what is known then."""
