@@ -183,6 +183,9 @@ class Worker:
 
     def _failed(self, wanted: _Wanted, error: Exception) -> bool:
         """Wait for a while, the longer the more often it failed, and try again."""
+        if self._puller.stopping.is_set():
+            _logger.info("account %s: a pull ended with the stop (%s)", self.open_kfid, error)
+            return False
         self.error = error
         self.failures += 1
         if isinstance(error, (KfstateError, SQLAlchemyError)):
