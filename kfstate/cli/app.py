@@ -32,6 +32,7 @@ from kfstate.cli import (
     side,
     staffing,
     syncing,
+    wecom,
 )
 from kfstate.cli.context import Context, language
 from kfstate.cli.exits import MEANINGS, Exit, UsageError, exit_of
@@ -77,6 +78,7 @@ def build() -> App:
         log: (callback.app, calls.app),
         ask: (following.app,),
         keep: (projections.app, letters.app, db.app, config.app, machine.app),
+        explore: (wecom.app,),
     }
     for group, apps in parts.items():
         for part in apps:

@@ -70,13 +70,20 @@ class Output:
 
     def table(self, columns: Sequence[Column], rows: Iterable[object], *, foot: str = "") -> None:
         """Print a table with a column per :class:`Column`, and below it what zone its times are in."""
-        table = self._table()
-        for column in columns:
-            justify: Any = "right" if column.right else "left"
-            table.add_column(self.word(column.heading), justify=justify, overflow="fold", no_wrap=column.whole)
-        for row in rows:
-            table.add_row(*(self._cell(column.get(row), raw=column.raw) for column in columns))
-        self._print(table, foot)
+        self._print(self._filled(columns, rows), foot)
+
+    @contextmanager
+    def screen(self) -> Iterator[Callable[..., None]]:
+        """Give what shows a table (``columns``, ``rows``, ``foot``) in place of the last one, while the block runs."""
+        from rich.console import Group
+        from rich.live import Live
+        from rich.text import Text
+
+        def show(columns: Sequence[Column], rows: Iterable[object], *, foot: str = "") -> None:
+            live.update(Group(self._filled(columns, rows), Text(foot, style="dim")), refresh=True)
+
+        with Live(console=self._console(), auto_refresh=False, transient=True) as live:
+            yield show
 
     def row(self, columns: Sequence[Column], row: object) -> None:
         """Print one row of a table that goes on and on: a line, at once."""
@@ -111,6 +118,15 @@ class Output:
         with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as progress:
             progress.add_task("", total=total, done=0)
             yield progress
+
+    def _filled(self, columns: Sequence[Column], rows: Iterable[object]) -> "Table":
+        table = self._table()
+        for column in columns:
+            justify: Any = "right" if column.right else "left"
+            table.add_column(self.word(column.heading), justify=justify, overflow="fold", no_wrap=column.whole)
+        for row in rows:
+            table.add_row(*(self._cell(column.get(row), raw=column.raw) for column in columns))
+        return table
 
     def _table(self, **options: Any) -> "Table":
         from rich.box import SIMPLE

@@ -23,7 +23,7 @@ TOP = [
     "accounts", "anomalies", "assign", "callback", "codes", "config", "conversations", "db", "dead-letters", "demo",
     "doctor", "events", "explain", "fates", "history", "ingest", "load", "machine", "projections", "queue", "rebuild",
     "reconcile", "record", "send", "servicers", "sessions", "show", "simulate", "state", "subscriptions", "sync",
-    "tick", "verify",
+    "tick", "verify", "wecom",
 ]  # fmt: skip
 
 
