@@ -23,7 +23,8 @@ _LOST = "reply_lost"
 _STATED = ("state_changed", "state_reading", "session_status_change", "correction")
 """What names a state, so that it settles what became of a change whose reply was lost."""
 _ASSIGNING = frozenset({"state_changed", "session_status_change"})
-_SHOWN = ", ".join(f"'{kind}'" for kind in (CHANGE, MESSAGE, *_STATED))
+_RESULTS = frozenset({"state_changed", "state_change_refused"})
+_SHOWN = ", ".join(f"'{kind}'" for kind in sorted({CHANGE, MESSAGE, *_STATED, *_RESULTS}))
 _AFTER = (
     "SELECT e.position, e.stream, e.kind, e.cause, e.recorded_at, e.sort_second, e.service_state, e.actor, e.via, "
     "e.ref, s.corp_id, s.open_kfid, c.value, v.value, v.folded FROM kf_entry e JOIN kf_stream s ON s.id = e.stream "
@@ -135,6 +136,8 @@ def _read_on(conn: Connection, known: Known, until: int, corp_id: str) -> Known:
         position, stream, kind, cause, _, second, *_ = row
         kind = as_text(kind)
         intent = opened.pop(cause, None) if cause is not None else None
+        if kind in _RESULTS and cause is None:  # of a service with a client of its own, that names no causes
+            opened = {at: one for at, one in opened.items() if one.stream != stream or one.kind != CHANGE}
         if kind == _LOST:
             if intent is not None and intent.kind == CHANGE:
                 lost[cause] = intent

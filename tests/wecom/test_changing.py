@@ -486,3 +486,15 @@ def test_under_way(desk: Desk) -> None:
     desk.world.clock.advance(3600)
     assert 2 == desk.change(customer, 2).service_state
     assert 1 == desk.calls()
+
+
+@SQLITE
+def test_calls_of_another_client(desk: Desk) -> None:
+    """A service that records the calls of a client of its own need not name their intents."""
+    customer = desk.customer()
+    facts = {"actor": "shop", "open_kfid": desk.account, "external_userid": customer.external_userid}
+    desk.world.engine.record({"kind": "state_change_intended", "service_state": 1, **facts})
+    with pytest.raises(ConcurrentChangeError, match="shop"):
+        desk.change(customer, 2)
+    desk.world.engine.record({"kind": "state_change_refused", "service_state": 1, "errcode": 45009, **facts})
+    assert 2 == desk.change(customer, 2).service_state
