@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kfstate.errors import ConcurrentChangeError
+from kfstate.errors import ConcurrentChangeError, UnreachableError
 from kfstate.testing import FrozenClock, customer_message, page
 from kfstate.wecom.reading import read_state
 from tests.wecom.watching import START, Shop, opened
@@ -245,3 +245,21 @@ def test_clock_that_is_behind(shop: Shop) -> None:
     reading = read_state(shop.site, shop.open_kfid, "wm1", actor="test")
     assert (0, "confirmed") == (reading.service_state, reading.outcome)
     assert ["customer_message", "state_reading"] == [step.kind for step in shop.engine.history(shop.open_kfid, "wm1")]
+
+
+@SQLITE
+def test_answers_in_between(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readings without an answer end a sweep only where three come in a row."""
+    for number in range(7):
+        shop.customer(f"wm{number}", to=2)
+    shop.after(1_800)
+    asked = shop.client.get_state
+
+    def every_other(open_kfid: str, external_userid: str) -> object:
+        if int(external_userid[2:]) % 2 == 0:
+            raise UnreachableError("service_state/get", "a test")
+        return asked(open_kfid, external_userid)
+
+    monkeypatch.setattr(shop.client, "get_state", every_other)
+    done = shop.sweep()
+    assert ("complete", 3, 4) == (done.outcome, done.read, len(done.failed))
