@@ -21,7 +21,7 @@ PATIENCE = 60.0
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     ["pytest", "psycopg", "pymysql", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.mysql", "kfstate.engine",
-     "kfstate.testing", "tests.servers", "tests.wecom.end_to_end.service"]
+     "kfstate.testing", "tests.servers", "tests.wecom.end_to_end.warm"]
 )  # fmt: skip
 
 Say = Callable[[object], None]

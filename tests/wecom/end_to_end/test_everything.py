@@ -82,7 +82,8 @@ class Fleet:
 def wecom(tmp_path: Path) -> Iterator[FakeWecom]:
     """A server that does everything wrong."""
     misbehave = Misbehaviour.everything(0.03, seed=SEED, hang_seconds=0.6, delay_seconds=LATE)
-    misbehave = attrs.evolve(misbehave, hung=0.005, limited=0.01)
+    # Each of these stops a process for a while: more of them, and little else would happen.
+    misbehave = attrs.evolve(misbehave, hung=0.005, limited=0.005, expired_tokens=0.005)
     with FakeWecom(clock=SharedClock(tmp_path / "clock"), misbehave=misbehave) as server:
         yield server
 
@@ -110,7 +111,7 @@ def go_on(fleet: Fleet, people: People, done: Any, *, patience: float) -> None:
     """Let people act, and kill a process every second, until it is done."""
     began = last = time.monotonic()
     while not done():
-        people.act(8)
+        people.act(min(6, 1 + len(people.touring) // 10))
         now = time.monotonic()
         if now - last >= 1:
             fleet.kill()
