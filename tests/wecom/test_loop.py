@@ -336,7 +336,7 @@ def test_accounts_cannot_be_read(world: World) -> None:
     """Where WeCom does not say which accounts there are, those that were pulled before go on."""
     world.live.sync()
     world.customer("a")
-    world.wecom.fail_next("account/list", "errcode", errcode=48002, times=3)
+    world.wecom.fail_next("account/list", "errcode", errcode=48002, times=100)
     world.live.start()
     assert eventually(world.is_whole)
 
