@@ -139,6 +139,21 @@ LINES = (
         server=True,
     ),
     Line(
+        "callback",
+        "A callback's answer while its service pulls 1,000 entries/s, PostgreSQL (20/s: 50 ms at the 99th percentile)",
+        Run("callbacks:answered", SERVER),
+        "answers/s",
+        (
+            Beside(
+                Run("callbacks:bare", SERVER),
+                "an application that answers at once, beside the same pulls",
+                None,
+                "time",
+            ),
+        ),
+        server=True,
+    ),
+    Line(
         "growth",
         "Ingest at 1,000,000 entries",
         Run("ours:grow", LARGE),

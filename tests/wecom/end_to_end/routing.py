@@ -74,7 +74,9 @@ def _ids(view: ConversationView) -> tuple[str, str]:
     return view.open_kfid, str(view.external_userid)
 
 
-def _changed(router: Router, view: ConversationView, to: int, key: str | None, rand: Chance, servicer: str = "") -> None:
+def _changed(
+    router: Router, view: ConversationView, to: int, key: str | None, rand: Chance, servicer: str = ""
+) -> None:
     done = router.live.change_state(*_ids(view), to, servicer=servicer or None, key=key, actor="router")
     if done.code and not done.repeated and rand() < 0.3:
         router.live.send_on_event(*_ids(view), done.code, _text("收到"), key=key, actor="router")

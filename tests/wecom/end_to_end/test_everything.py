@@ -141,7 +141,15 @@ def test_everything_at_once(fleet: Fleet, wecom: FakeWecom, tmp_path: Path) -> N
         live.sync()
         settled = live.settle()
         swept = live.reconcile(readings=2 * CONVERSATIONS, everything=True)
-        print(time.monotonic() - t0, len(settled), swept.outcome, swept.read, swept.confirmed, len(swept.repaired), swept.failed)
+        print(
+            time.monotonic() - t0,
+            len(settled),
+            swept.outcome,
+            swept.read,
+            swept.confirmed,
+            len(swept.repaired),
+            swept.failed,
+        )
         truth = Truth.of(live.engine, wecom, people.accounts, clock.now())
         print("entries", sum(map(len, truth.talks.values())), "calls", len(wecom.calls))
         whole(truth, swept)

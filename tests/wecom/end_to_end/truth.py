@@ -164,19 +164,22 @@ class Truth:
             last = changes[-1]
             if last.announced or last.by not in {"routing", "timeout"}:
                 continue
-            rows = {row.position: row for row in self.talks.get(key, [])}
-            steps = self._steps(key)
-            shown = [
-                step for step in steps
-                if step.outcome == "repaired" and step.after == last.after.word and step.reason
-                and (step.servicer_after or "").casefold() == last.servicer.casefold()
-                and step.position is not None and rows[step.position].sort_second >= last.at // SECOND - 1
-            ]  # fmt: skip
-            if not shown and not self._explained(key, last, rows.values()):
+            if not self._shown(key, last) and not self._explained(key, last):
                 yield Problem(key, f"the silent change to {last.after.word} {last.servicer} is not shown as a repair")
 
-    def _explained(self, key: Key, last: Change, rows: Iterable[EntryRow]) -> bool:
+    def _shown(self, key: Key, last: Change) -> bool:
+        """Tell whether the step that led into the state is a repair, or takes a presumed end back; it says why."""
+        entering = [
+            step for step in self.engine.history(*key)
+            if (step.before, step.servicer_before) != (step.after, step.servicer_after)
+        ]  # fmt: skip
+        step = entering[-1]
+        there = (step.after, (step.servicer_after or "").casefold()) == (last.after.word, last.servicer.casefold())
+        return there and bool(step.reason) and step.outcome in {"repaired", "moved"}
+
+    def _explained(self, key: Key, last: Change) -> bool:
         """Tell whether our own call brought the log where the server was already, or the end of the session."""
+        rows = self.talks.get(key, [])
         same = [
             call for call in self.calls.get(key, [])
             if call.at >= last.at and call.errcode == 0 and (
@@ -186,9 +189,6 @@ class Truth:
         ]  # fmt: skip
         expired = last.after == KfServiceState.FINISHED and any(row.kind == "session_expired" for row in rows)
         return bool(same) or expired
-
-    def _steps(self, key: Key) -> list[object]:
-        return list(self.engine.history(*key))
 
     # For people
 
@@ -244,5 +244,3 @@ def _against(intent: EntryRow, before: SessionState, now: int) -> str:
     if seen.last_customer_message is not None and now >= seen.last_customer_message + WINDOW:
         return "a message was sent after the window was closed"
     return "a sixth message was sent" if seen.sends >= 5 else ""
-
-
