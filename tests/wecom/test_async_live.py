@@ -47,6 +47,7 @@ def test_the_same_methods() -> None:
         if name != "router":
             assert get_type_hints(ours) == get_type_hints(theirs), name
         assert inspect.iscoroutinefunction(theirs) is (name not in {"app", "notice", "router"}), name
+    assert inspect.iscoroutinefunction(AsyncLive._heard), "else callbacks come in a thread, where no task can be woken"
     ours, theirs = inspect.signature(Live).parameters, inspect.signature(AsyncLive).parameters
     assert ours.keys() == theirs.keys()
 
