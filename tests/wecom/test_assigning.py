@@ -78,6 +78,18 @@ def test_least_loaded(desk: Desk) -> None:
     assert {"li", "wang", "zhang"} == set(got)
 
 
+@SQLITE
+def test_longest_idle(desk: Desk) -> None:
+    """Of those who carry as much, whoever got the last session longest ago."""
+    for name in ("li", "wang"):
+        desk.world.account.servicer(name)
+    for name in ("zhang", "li", "wang"):
+        customer = desk.customer(3, name)
+        desk.change(customer, 4)
+        desk.world.clock.advance(1)
+    assert "zhang" == desk.assign(desk.customer()).servicer_userid
+
+
 @EVERY
 def test_capacity(desk: Desk) -> None:
     """Whoever has no place for one more waits in the pool; nothing is called for who waits there already."""

@@ -235,7 +235,7 @@ def test_same_key_where_nothing_came_of_it(desk: Desk) -> None:
     assert desk.change(customer, 2, key="k").repeated is False
     assert desk.change(customer, 2, key="k").repeated is True
     wanted = ["state_change_intended", "state_change_refused", "state_change_intended", "state_changed"]
-    assert wanted == desk.kinds(customer, 4)
+    assert wanted == [kind for kind in desk.kinds(customer, 9) if kind.startswith("state_change")]
     assert 2 == desk.calls()
 
 

@@ -182,6 +182,20 @@ def test_lost_reply(desk: Desk, carried_out: bool) -> None:  # noqa: FBT001 (a p
 
 @SQLITE
 @SQLITE
+def test_lost_reply_of_the_last_place(desk: Desk) -> None:
+    """What was lost has its place in the window already."""
+    customer = desk.customer()
+    for _ in range(4):
+        desk.send(customer)
+    desk.world.wecom.fail_next("send_msg", "dropped")
+    with pytest.raises(ReplyLostError):
+        desk.send(customer, key="k")
+    assert (95001, True, 1) == refused(lambda: desk.send(customer))
+    assert desk.send(customer, key="k").repeated is False
+    assert 0 == desk.view(customer).send_window.left
+
+
+@SQLITE
 def test_lost_reply_and_the_state_has_moved(desk: Desk) -> None:
     """Where it could not be sent any more, nobody claims that it was not."""
     customer = desk.customer()
