@@ -53,13 +53,12 @@ class _Row:
 
 
 _COLUMNS = (
-    Column("customer", attrgetter("view.external_userid"), raw=True),
+    Column("customer", lambda row: f"…{row.view.external_userid[-8:]}", raw=True, whole=True),
     Column("session", attrgetter("view.session"), right=True),
     Column("state", attrgetter("view.service_state"), whole=True),
     Column("servicer", attrgetter("view.servicer_userid"), raw=True),
     Column("evidence", attrgetter("view.evidence")),
     Column("doubt", attrgetter("view.doubt")),
-    Column("since", attrgetter("view.since")),
     Column("at the server", lambda row: row.there[0], whole=True),
     Column("equal", attrgetter("agrees")),
 )
