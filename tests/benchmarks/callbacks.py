@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ CALLBACKS = 1_000
 PER_SECOND = 100
 RATE = 1_000
 """Entries a second."""
-TOKEN, AES_KEY, URL_PATH = "callback-token", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", "/wecom/callback"  # noqa: S105 (made up)
+TOKEN, AES_KEY, URL_PATH = "callback-token", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", "/wecom/callback"
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -44,18 +44,19 @@ def bare(folder: Path, watch: Stopwatch) -> int:
 
 
 def _called(target: str, service: Callable[..., None], watch: Stopwatch) -> int:
-    with _beside(_wecom) as (wecom_says, (url, corp_id, secret, open_kfid)):
-        with _beside(service, target, url, corp_id, secret) as (_, port):
-            wecom_says.send("write")
-            time.sleep(2)
-            settle()
-            began = time.perf_counter()
-            took = sorted(_answers(port, corp_id, open_kfid))
-            lasted = time.perf_counter() - began
-            with Engine(target) as engine:
-                position = engine.position()
-            wecom_says.send("stop")
-            written, seconds = wecom_says.recv()
+    with ExitStack() as stack:
+        wecom_says, (url, corp_id, secret, open_kfid) = stack.enter_context(_beside(_wecom))
+        _, port = stack.enter_context(_beside(service, target, url, corp_id, secret))
+        wecom_says.send("write")
+        time.sleep(2)
+        settle()
+        began = time.perf_counter()
+        took = sorted(_answers(port, corp_id, open_kfid))
+        lasted = time.perf_counter() - began
+        with Engine(target) as engine:
+            position = engine.position()
+        wecom_says.send("stop")
+        written, seconds = wecom_says.recv()
     pulled = position / (lasted + 2)
     print(f"{pulled:,.0f} entries/s in the log, {written / seconds:,.0f} written", file=sys.stderr)
     watch.seconds = took[len(took) * 99 // 100] * CALLBACKS
@@ -64,7 +65,7 @@ def _called(target: str, service: Callable[..., None], watch: Stopwatch) -> int:
 
 def _answers(port: int, corp_id: str, open_kfid: str) -> Iterator[float]:
     """Make the callbacks one after the other, at a steady pace, and yield how long each took."""
-    from kfstate.wecom.crypto import AesKey, encrypt  # noqa: PLC0415 (in this process only)
+    from kfstate.wecom.crypto import AesKey, encrypt
 
     key = AesKey(AES_KEY)
     begin = time.perf_counter()
@@ -133,10 +134,10 @@ def _bare_service(says: Connection, target: str, url: str, corp_id: str, secret:
 
 
 def _serve(says: Connection, target: str, url: str, corp_id: str, secret: str, *, plain: bool) -> None:
-    import uvicorn  # noqa: PLC0415 (in this process only)
+    import uvicorn
 
-    from kfstate.wecom import Live, Pace, Secret, Settings  # noqa: PLC0415 (the same)
-    from kfstate.wecom.settings import CallbackSettings  # noqa: PLC0415 (the same)
+    from kfstate.wecom import Live, Pace, Secret, Settings
+    from kfstate.wecom.settings import CallbackSettings
 
     settings = Settings(
         corp_id=corp_id, secret=Secret(secret), api_url=url,

@@ -74,11 +74,9 @@ def _ids(view: ConversationView) -> tuple[str, str]:
     return view.open_kfid, str(view.external_userid)
 
 
-def _changed(
-    router: Router, view: ConversationView, to: int, key: str | None, rand: Chance, servicer: str = ""
-) -> None:
+def _changed(router: Router, view: ConversationView, to: int, key: str | None, servicer: str = "") -> None:
     done = router.live.change_state(*_ids(view), to, servicer=servicer or None, key=key, actor="router")
-    if done.code and not done.repeated and rand() < 0.3:
+    if done.code and not done.repeated and router.rand() < 0.3:
         router.live.send_on_event(*_ids(view), done.code, _text("收到"), key=key, actor="router")
 
 
@@ -86,20 +84,20 @@ def _text(content: str) -> dict[str, object]:
     return {"msgtype": "text", "text": {"content": content}}
 
 
-def _robot(router: Router, view: ConversationView, key: str | None, rand: Chance) -> None:
-    _changed(router, view, 1, key, rand)
+def _robot(router: Router, view: ConversationView, key: str | None, _: Chance) -> None:
+    _changed(router, view, 1, key)
 
 
-def _queue(router: Router, view: ConversationView, key: str | None, rand: Chance) -> None:
-    _changed(router, view, 2, key, rand)
+def _queue(router: Router, view: ConversationView, key: str | None, _: Chance) -> None:
+    _changed(router, view, 2, key)
 
 
 def _to_servicer(router: Router, view: ConversationView, key: str | None, rand: Chance) -> None:
-    _changed(router, view, 3, key, rand, pick(rand, STAFF))
+    _changed(router, view, 3, key, pick(rand, STAFF))
 
 
-def _end(router: Router, view: ConversationView, key: str | None, rand: Chance) -> None:
-    _changed(router, view, 4, key, rand)
+def _end(router: Router, view: ConversationView, key: str | None, _: Chance) -> None:
+    _changed(router, view, 4, key)
 
 
 def _assign(router: Router, view: ConversationView, key: str | None, rand: Chance) -> None:

@@ -56,7 +56,7 @@ def live_side(plan: Plan, clock: Clock, *, pace: Pace | None = None) -> Iterator
         reconcile=ReconcileSettings(interval=3, readings=10), timers=TimerSettings(interval=0.5),
     )  # fmt: skip
     with Engine(plan.url, clock=clock) as engine:
-        plain = httpx2.Client(verify=False)  # noqa: S501 (plain HTTP; reading certificates takes a tenth of a second)
+        plain = httpx2.Client(verify=False)  # plain HTTP; reading certificates takes a tenth of a second
         transport = HttpTransport(plan.wecom, client=plain, timeouts=Timeouts(connect=2, silence=plan.silence, body=5))
         client = Client(
             plan.corp_id, plan.secret, transport=transport, database=engine._database, clock=clock, retries=QUICK,
@@ -77,19 +77,19 @@ def serve(say: Say, plan: Plan, seed: str) -> None:
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     came: Counter[str] = Counter()
-    with live_side(plan, SharedClock(plan.clock), pace=Pace(interval=1, limit=50, refresh=5, lease=2)) as live:
-        with listening(live, plan.port):
-            live.start()
-            routers = [
-                threading.Thread(target=route, args=(live, f"{seed}/{number}", ending, say, came))
-                for number in range(plan.routers)
-            ]
-            for one in routers:
-                one.start()
-            say(("ready", None))
-            ending.wait()
-            for one in routers:
-                one.join()
+    pace = Pace(interval=1, limit=50, refresh=5, lease=2)
+    with live_side(plan, SharedClock(plan.clock), pace=pace) as live, listening(live, plan.port):
+        live.start()
+        routers = [
+            threading.Thread(target=route, args=(live, f"{seed}/{number}", ending, say, came))
+            for number in range(plan.routers)
+        ]
+        for one in routers:
+            one.start()
+        say(("ready", None))
+        ending.wait()
+        for one in routers:
+            one.join()
     say(("ended", came))
 
 

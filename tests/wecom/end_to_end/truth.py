@@ -27,6 +27,12 @@ WINDOW = 48 * 3_600
 NOT_CARRIED_OUT = frozenset({-1, 40014, 42001, 45009})
 """Errcodes after which a call may be made again."""
 
+WANTED = frozenset(
+    {"reply_lost", "session_expired", "message_sent", "message_refused", "state_reading", "95013", "95016", "95018",
+     "dropped", "server_error", "expired_token, carried out", "dropped, carried out", "routing", "expiry"}
+)  # fmt: skip
+"""What a long run meets."""
+
 
 @attrs.frozen
 class Problem:
@@ -68,7 +74,7 @@ class Truth:
 
     def problems(self) -> list[Problem]:
         """Return whatever does not hold."""
-        whole = (*self.entries(), *self.whole())
+        whole = (*self.entries(), *self.pulls(), *self.whole())
         return [*whole, *self.states(), *self.forbidden(), *self.repeated(), *self.healed(), *self.silent()]
 
     # The state of each conversation is the server's own
@@ -92,6 +98,19 @@ class Truth:
         for body in want.keys() | have.keys():
             if have[body] != want[body]:
                 yield Problem(("", ""), f"{have[body]} times in the log, not {want[body]}: {body}")
+
+    def pulls(self) -> Iterator[Problem]:
+        """Follow the cursor of each account: every page began where the one before it had ended."""
+        sql = "SELECT open_kfid, cursor_before, cursor_after, id FROM kf_pull ORDER BY id"
+        with self.engine._database.reading() as conn:
+            rows = [
+                (as_text(name), as_text(before), as_text(after), id_) for name, before, after, id_ in query(conn, sql)
+            ]
+        stands: dict[str, str] = {}
+        for open_kfid, before, after, id_ in rows:
+            if stands.get(open_kfid, "") != before:
+                yield Problem((open_kfid, ""), f"pull {id_} began at {before!r}, not at {stands.get(open_kfid)!r}")
+            stands[open_kfid] = after or before
 
     def whole(self) -> Iterator[Problem]:
         """Verify the chain, and fold everything again."""
@@ -118,12 +137,12 @@ class Truth:
     def repeated(self) -> Iterator[Problem]:
         """Compare the calls that the server saw with the intents: one call for one intent, and no more."""
         for key, calls in self.calls.items():
-            intents = Counter(
+            intents: Counter[tuple[object, bool]] = Counter(
                 (row.service_state, row.servicer_to is not None)
                 for row in self.talks.get(key, [])
                 if row.kind == "state_change_intended"
             )
-            made = Counter(
+            made: Counter[tuple[object, bool]] = Counter(
                 (call.request.get("service_state"), bool(call.request.get("servicer_userid")))
                 for call in calls
                 if call.name == "service_state/trans" and call.errcode not in NOT_CARRIED_OUT
@@ -189,6 +208,13 @@ class Truth:
         ]  # fmt: skip
         expired = last.after == KfServiceState.FINISHED and any(row.kind == "session_expired" for row in rows)
         return bool(same) or expired
+
+    def rare(self) -> list[str]:
+        """Return what should have happened, and did not: what was not met was not tried either."""
+        happened = {row.kind for rows in self.talks.values() for row in rows}
+        happened |= {str(row.errcode) for rows in self.talks.values() for row in rows if row.errcode}
+        happened |= {call.fault for call in self.wecom.calls} | {change.by for change in self.wecom.changes}
+        return sorted(WANTED - happened)
 
     # For people
 
