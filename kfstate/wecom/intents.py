@@ -139,7 +139,7 @@ def _read_on(conn: Connection, known: Known, until: int, corp_id: str) -> Known:
         if kind in _RESULTS and cause is None:  # of a service with a client of its own, that names no causes
             opened = {at: one for at, one in opened.items() if one.stream != stream or one.kind != CHANGE}
         if kind == _LOST:
-            if intent is not None and intent.kind == CHANGE:
+            if cause is not None and intent is not None and intent.kind == CHANGE:
                 lost[cause] = intent
         elif kind in _STATED:
             lost = {at: one for at, one in lost.items() if one.stream != stream}
