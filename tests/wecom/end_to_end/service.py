@@ -63,6 +63,7 @@ def live_side(plan: Plan, clock: Clock, *, pace: Pace | None = None) -> Iterator
         )  # fmt: skip
         client._calls.rates.first = SECOND  # a limit of a minute would be all there is
         live = Live(engine, settings, client=client, pace=pace)
+        live.timers.sweeper.length = 3.0  # one of those who sweep is killed soon
         try:
             yield live
         finally:
