@@ -121,8 +121,9 @@ class Calls:
 
     def _once(self, call: Call[Any], params: Params, content: bytes | None, read: Callable[[Answer], T], key: str) -> T:
         self.rates.ask(key)
+        asked = self._clock.now()
         answer = self._sent(call, params, content)
-        self._note(answer)
+        self._note(answer, asked)
         try:
             result = read(answer)
         except WecomError as error:
@@ -148,9 +149,18 @@ class Calls:
             failed = kind(call.name, error.reason)
         raise failed
 
-    def _note(self, answer: Answer) -> None:
-        if (date_at := answer.date_at) is not None:
-            self.skew = date_at + SECOND // 2 - self._clock.now()
+    def _note(self, answer: Answer, asked: int) -> None:
+        """Work out how far WeCom's clock is ahead: never too far.
+
+        ``Date`` has whole seconds, so that an answer gives a least and a most; the greatest least that no answer since
+        has disproved is the best. An entry of ours that seemed to come after what it came before could end a session
+        in which the customer has just written.
+        """
+        if (date_at := answer.date_at) is None:
+            return
+        least, before = date_at - self._clock.now(), self.skew
+        possible = before is not None and least <= before < date_at + SECOND - asked
+        self.skew = before if possible else least
 
     def _pause(self, seconds: float) -> None:
         if self._closing.wait(seconds):

@@ -113,9 +113,10 @@ class Client:
 
     @property
     def skew(self) -> int | None:
-        """How far WeCom's clock is ahead of ours, in microseconds, by the ``Date`` of its last answer.
+        """How far WeCom's clock is ahead of ours at least, in microseconds, by the ``Date`` of its answers.
 
-        It has whole seconds, so this is right to half a second or so. None before the first answer.
+        That has whole seconds: this is up to a second too little, the less the more answers came. None before the
+        first.
         """
         return self._calls.skew
 

@@ -143,7 +143,7 @@ def test_pages_are_exact(client: Client, wecom: Scripted) -> None:
         page.body, page.date_at, page.has_more, page.next_cursor, page.elements,
     )  # fmt: skip
     assert "msg_list" not in repr(page)
-    assert 7 * SECOND + SECOND // 2 == client.skew
+    assert 7 * SECOND == client.skew
     wecom.on("sync_msg", httpx2.Response(200, content=body, headers={"Date": "yesterday"}))
     assert client.sync_msg("wk1").date_at is None
 
@@ -444,3 +444,22 @@ def test_all_errors_are_kfstates(client: Client, wecom: Scripted) -> None:
             wecom.on(call, httpx2.Response(200, content=content))
             with pytest.raises(KfstateError):
                 CALLS[call](client)
+
+
+def test_skew(client: Client, wecom: Scripted, clock: FrozenClock) -> None:
+    """WeCom's clock is never taken for further ahead than it is; many answers tell it more exactly than one."""
+
+    def told(seconds: int) -> float | None:
+        headers = {"Date": f"Thu, 01 Jan 2026 00:00:{seconds:02} GMT"}
+        wecom.on("service_state/get", httpx2.Response(200, json={"errcode": 0, "service_state": 1}, headers=headers))
+        client.get_state("wk1", "wm1")
+        return None if client.skew is None else client.skew / SECOND
+
+    clock.advance(0.7)
+    assert -0.7 == told(0)
+    clock.advance(0.4)
+    assert -0.1 == told(1)
+    clock.advance(0.5)
+    assert -0.1 == told(1)  # it may be 0.6 behind by this one alone
+    assert 8.4 == told(10)
+    assert -1.6 == told(0)
