@@ -113,6 +113,7 @@ def assign(
     *,
     capacity: int | None = None,
     previous: Annotated[bool, Parameter(negative="")] = False,
+    transfer: Annotated[bool, Parameter(negative="")] = False,
     key: str | None = None,
     actor: str = "cli",
     reason: str = "",
@@ -126,6 +127,7 @@ def assign(
         external_userid: The customer.
         capacity: How many sessions a servicer may have at once (default: any number).
         previous: Whoever served this customer last goes first.
+        transfer: Also where a servicer has it already; without, it stays there.
         key: Names this assignment: again with the same key, nothing is done a second time.
         actor: Who does it, for the log.
         reason: Why, for the log.
@@ -140,14 +142,15 @@ def assign(
 
     with opened(ctx, settings) as live:
         done = live.assign(
-            open_kfid, external_userid, choose, capacity=capacity, key=key, actor=actor, reason=reason
+            open_kfid, external_userid, choose, transfer=transfer, capacity=capacity, key=key, actor=actor,
+            reason=reason,
         )  # fmt: skip
     position = None if done.changed is None else done.changed.position
-    state = KfServiceState.MANUAL if done.servicer_userid else KfServiceState.QUEUE
+    state = KfServiceState.QUEUE if done.outcome == "pool" else KfServiceState.MANUAL
     _show(
         ctx,
-        {"service_state": state, "servicer_userid": done.servicer_userid, "refused": list(done.refused),
-         "position": position},
+        {"outcome": done.outcome, "service_state": state, "servicer_userid": done.servicer_userid,
+         "refused": list(done.refused), "position": position},
     )  # fmt: skip
 
 

@@ -202,13 +202,13 @@ class AsyncLive:
         return await inside(self._opened().candidates, open_kfid, external_userid, capacity=capacity)
 
     async def assign(
-        self, open_kfid: str, external_userid: str, choose: Choose = least_loaded, *, capacity: Capacity = None,
-        key: str | None = None, actor: str = ACTOR, reason: str = "", request_id: str = "",
+        self, open_kfid: str, external_userid: str, choose: Choose = least_loaded, *, transfer: bool = False,
+        capacity: Capacity = None, key: str | None = None, actor: str = ACTOR, reason: str = "", request_id: str = "",
     ) -> Assigned:  # fmt: skip
         """As :meth:`~kfstate.wecom.live.Live.assign`; ``choose`` is a plain function, too."""
         return await inside(
-            self._opened().assign, open_kfid, external_userid, choose, capacity=capacity, key=key, actor=actor,
-            reason=reason, request_id=request_id,
+            self._opened().assign, open_kfid, external_userid, choose, transfer=transfer, capacity=capacity, key=key,
+            actor=actor, reason=reason, request_id=request_id,
         )  # fmt: skip
 
     async def settle(self) -> list[Settled]:

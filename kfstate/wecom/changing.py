@@ -1,5 +1,6 @@
 """Changing the state of a conversation: asked whether it may be, intended, called, and its result recorded."""
 
+from collections.abc import Callable
 from itertools import count
 
 import attrs
@@ -24,12 +25,16 @@ from kfstate.wecom.errand import (
     UNMANAGED,
     Errand,
     Guard,
+    Seen,
     usable_code,
 )
 from kfstate.wecom.errcodes import errcode
 from kfstate.wecom.intents import CHANGE
 
-__all__ = ["Changed", "change_state", "key_of"]
+__all__ = ["Changed", "Check", "change_state", "key_of"]
+
+Check = Callable[[Seen], None]
+"""Called with what a change is decided on: raises an error where it is not to be made."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,10 +64,12 @@ def change_state(
     servicer: str | None = None,
     key: str | None = None,
     guard: Guard | None = None,
+    check: Check | None = None,
 ) -> Changed:
     """Change the state of a conversation; see :meth:`kfstate.wecom.live.Live.change_state`.
 
-    ``guard`` is called under the lock before the intent is recorded; what it raises is raised, and nothing is done.
+    ``guard`` is called under the lock before the intent is recorded, ``check`` with what is decided on: the intent is
+    recorded only where it still holds. What they raise is raised, and nothing is done.
     """
     change = _Change(errand, _target(to), servicer or "", key or "")
     if (change.to == KfServiceState.MANUAL) != bool(servicer):
@@ -77,7 +84,7 @@ def change_state(
             known = change.known(earlier)
             if known is not None:
                 return known
-    return change.make(change.intent(attempt), guard)
+    return change.make(change.intent(attempt), guard, check)
 
 
 def key_of(key: str, attempt: int = 0) -> str:
@@ -119,7 +126,7 @@ class _Change:
             return self._changed(intent.position, position, "", "reading", repeated=True)
         return None
 
-    def make(self, intent: OwnEntry, guard: Guard | None) -> Changed:
+    def make(self, intent: OwnEntry, guard: Guard | None, check: Check | None) -> Changed:
         """Decide, and make the call; what came in between makes us decide again."""
         errand, read = self.errand, False
         for left in reversed(range(AGAIN)):
@@ -133,6 +140,8 @@ class _Change:
                 errand.read(why=f"asked to change it to {int(self.to)}, in doubt: {seen.doubt}")
                 read = True
                 continue
+            if check is not None:
+                check(seen)
             verdict = may(seen.state, self.to, servicer=self.servicer.casefold() or None, now=seen.now)
             if verdict.forbidden:
                 raise self._forbidden(verdict.errcode, verdict.reason, seen.service_state)

@@ -82,9 +82,14 @@ _SINCE = f"SELECT MAX(position) FROM kf_entry WHERE stream = ? AND version > ? A
 
 @attrs.frozen(kw_only=True)
 class Seen:
-    """A conversation as it was in one snapshot. ``now`` and ``latest`` are seconds and microseconds."""
+    """A conversation as it was in one snapshot.
+
+    ``servicer`` is who serves, spelled as it came in, '' where that is nobody. ``now`` and ``latest`` are seconds and
+    microseconds.
+    """
 
     state: SessionState
+    servicer: str
     doubt: str
     version: Expected
     latest: int
@@ -126,7 +131,8 @@ class Errand:
             view = conversation(partial(query, conn), *ids, corp_id=site.corp_id, now=now)
             managed = manages(conn, self.open_kfid)
         return Seen(
-            state=state or initial(), doubt="first_seen" if view is None else view.doubt, version=version or "new",
+            state=state or initial(), servicer="" if view is None else view.servicer_userid or "",
+            doubt="first_seen" if view is None else view.doubt, version=version or "new",
             latest=latest, stream=None if stream is None else stream.id, managed=managed,
             window=None if view is None else view.send_window, under_way=intent, now=now,
         )  # fmt: skip

@@ -227,18 +227,20 @@ class Live:
         )  # fmt: skip
 
     def assign(
-        self, open_kfid: str, external_userid: str, choose: Choose = least_loaded, *, capacity: Capacity = None,
-        key: str | None = None, actor: str = ACTOR, reason: str = "", request_id: str = "",
+        self, open_kfid: str, external_userid: str, choose: Choose = least_loaded, *, transfer: bool = False,
+        capacity: Capacity = None, key: str | None = None, actor: str = ACTOR, reason: str = "", request_id: str = "",
     ) -> Assigned:  # fmt: skip
         """Give a session to the servicer whom ``choose`` names, or put it into the pool where it names nobody.
 
+        A session that is with a servicer stays there, and the answer names him (``outcome`` is ``served``): whoever
+        was quicker keeps it. With ``transfer`` it goes over to whom ``choose`` names.
         The intent reserves the servicer's place: where somebody else was given one meanwhile, ``choose`` is asked
         again, and so it is without those whom WeCom does not take (95014, 95019). ``choose`` runs outside of any lock.
         Raises what :meth:`change_state` raises.
         """
         errand = self._errand(open_kfid, external_userid, actor, reason, request_id)
         departments = self._staff.departments(open_kfid)
-        return assign(errand, choose, capacity=capacity, key=key, departments=departments)
+        return assign(errand, choose, transfer=transfer, capacity=capacity, key=key, departments=departments)
 
     def settle(self) -> list[Settled]:
         """Read the states back of calls whose process ended before it recorded their results; return what they were."""

@@ -96,10 +96,10 @@ def test_capacity(desk: Desk) -> None:
     first, second = desk.customer(), desk.customer()
     assert "zhang" == desk.assign(first, capacity=1).servicer_userid
     done = desk.assign(second, capacity=1)
-    assert (None, 2) == (done.servicer_userid, done.changed.service_state)
+    assert (None, "pool", 2) == (done.servicer_userid, done.outcome, done.changed.service_state)
     made = desk.calls()
     done = desk.assign(second, capacity=1)
-    assert (None, None, made) == (done.servicer_userid, done.changed, desk.calls())
+    assert (None, "pool", None, made) == (done.servicer_userid, done.outcome, done.changed, desk.calls())
     desk.change(first, 4)
     assert "zhang" == desk.assign(second, capacity=1).servicer_userid
 
@@ -187,8 +187,51 @@ def test_who_serves_already(desk: Desk) -> None:
     """Nothing is called to give a session to whom it belongs."""
     customer = desk.customer(3)
     made = desk.calls()
-    done = desk.assign(customer, lambda _: "ZHANG")
-    assert ("ZHANG", None, made) == (done.servicer_userid, done.changed, desk.calls())
+    done = desk.assign(customer, lambda _: "ZHANG", transfer=True)
+    assert ("ZHANG", "served", None, made) == (done.servicer_userid, done.outcome, done.changed, desk.calls())
+
+
+@EVERY
+def test_who_was_quicker_keeps_the_session(desk: Desk) -> None:
+    """A session that somebody has got meanwhile is not taken away, whenever that was; a transfer is asked for."""
+    desk.world.account.servicer("Li")
+    desk.world.live.candidates(desk.account)
+    served = desk.customer(3, "Li")
+    made = desk.calls()
+
+    def never(_: Candidates) -> str:
+        raise AssertionError("nobody is to be chosen")
+
+    done = desk.assign(served, never, capacity=1, key="a")
+    assert ("Li", "served", None, made) == (done.servicer_userid, done.outcome, done.changed, desk.calls())
+
+    looked = desk.customer(2)
+
+    def slow(_: Candidates) -> str:
+        desk.change(looked, 3, servicer="Li")  # somebody else, while we think
+        return "zhang"
+
+    done = desk.assign(looked, slow, key="b")
+    assert ("Li", "served", None) == (done.servicer_userid, done.outcome, done.changed)
+    assert desk.agrees(looked)
+    assert made + 2 == desk.calls()
+
+    done = desk.assign(looked, lambda _: "zhang", transfer=True, key="c")
+    assert ("zhang", "given", 3) == (done.servicer_userid, done.outcome, desk.state(looked))
+    assert "zhang" == desk.world.wecom.state(desk.world.account, looked).servicer_userid
+
+
+@SQLITE
+def test_found_out_by_the_reading(desk: Desk) -> None:
+    """Where the log is in doubt, WeCom is asked first, and who serves by its answer keeps the session."""
+    desk.world.live.candidates(desk.account)
+    customer = desk.world.customer("你好")
+    desk.pull()
+    desk.world.account.servicer("li")
+    desk.world.account.routes(customer, 3, "li")
+    for choose in (lambda _: "zhang", lambda _: None):
+        done = desk.assign(customer, choose)
+        assert ("li", "served", 0) == (done.servicer_userid, done.outcome, desk.calls())
 
 
 @SQLITE
@@ -205,7 +248,7 @@ def test_the_pool(desk: Desk) -> None:
     served = desk.customer(3)
     desk.world.account.stops("zhang")
     with pytest.raises(StateChangeRefusedError) as caught:
-        desk.assign(served, lambda among: among.named("li") and "li")
+        desk.assign(served, lambda among: among.named("li") and "li", transfer=True)
     assert (95016, True, 3) == (caught.value.errcode, caught.value.local, caught.value.service_state)
     with pytest.raises(StateChangeRefusedError):
         desk.assign(desk.customer(4))
