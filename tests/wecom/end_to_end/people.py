@@ -48,6 +48,10 @@ class People:
         for _ in range(times):
             self.happen(*self.everybody[pick(self.rand, self.touring)])
 
+    def busy(self, seconds: float, *, most: int) -> int:
+        """Return how much happens in so many seconds: people leave the service a second to do something, too."""
+        return min(most, int(len(self.touring) * seconds + self.rand()))
+
     def happen(self, account: Account, customer: Customer) -> None:
         """Let something happen in a conversation."""
         state, servicer = account.state(customer)

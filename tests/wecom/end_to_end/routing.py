@@ -51,7 +51,7 @@ class Router:
         agreed = self.rand() < 0.5
         rand = chance(view.position or 0, "decision") if agreed else self.rand
         act = _PLAN[int(view.service_state)].draw(rand)
-        key = f"{view.position}/{act.__name__}" if agreed else None
+        key = f"{view.external_userid}/{view.position}/{act.__name__}" if agreed else None
         try:
             act(self, view, key, rand)
         except EXPECTED as error:

@@ -115,7 +115,7 @@ def go_on(fleet: Fleet, people: People, done: Callable[[float], bool], *, patien
     """Let people act, and kill a process every second, until it is done; ``done`` is told the seconds since then."""
     began = killed = time.monotonic()
     while not done((now := time.monotonic()) - began):
-        people.act(min(6, 1 + len(people.touring) // 10))
+        people.act(people.busy(0.05, most=6))
         if now - killed >= 1:
             fleet.kill()
             killed = now
