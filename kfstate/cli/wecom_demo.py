@@ -145,12 +145,12 @@ def _database(ctx: Context) -> Iterator["Engine"]:
 
 
 def _live(engine: "Engine", wecom: "FakeWecom") -> "Live":
-    from kfstate.wecom import Live, Secret, Settings
+    from kfstate.wecom import Live, Settings
     from kfstate.wecom.settings import CallbackSettings, SyncSettings
 
     settings = Settings(
-        corp_id=wecom.corp_id, secret=Secret(wecom.secret), api_url=wecom.url, timeout=2.0,
-        callback=CallbackSettings(token=Secret(TOKEN), aes_key=Secret(AES_KEY)), sync=SyncSettings(interval=2.0),
+        corp_id=wecom.corp_id, secret=wecom.secret, api_url=wecom.url, timeout=2.0,
+        callback=CallbackSettings(token=TOKEN, aes_key=AES_KEY), sync=SyncSettings(interval=2.0),
     )  # fmt: skip
     return Live(engine, settings)
 

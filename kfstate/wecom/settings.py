@@ -28,6 +28,7 @@ __all__ = ["CallbackSettings", "ReconcileSettings", "Settings", "SyncSettings", 
 
 _HERE = "Settings"
 _ENVIRONMENT = "the environment"
+_NONE, _DATABASE = Secret(""), Secret("sqlite:///kfstate.db", shown="sqlite:///kfstate.db")
 
 
 def _converted(value: Any, _instance: Any, field: "attrs.Attribute[Any]") -> Any:
@@ -37,7 +38,35 @@ def _converted(value: Any, _instance: Any, field: "attrs.Attribute[Any]") -> Any
 def _setting(kind: Kind, default: Any, *also: str) -> Any:
     """Return a field: its kind, its default, and the further variables that it is taken from."""
     converter = attrs.Converter(_converted, takes_self=True, takes_field=True)
-    return attrs.field(default=default, converter=converter, metadata={"kind": kind, "also": also})
+    return attrs.field(default=default, converter=converter, metadata=_about(kind, *also))
+
+
+def _about(kind: Kind, *also: str) -> dict[str, Any]:
+    return {"kind": kind, "also": also}
+
+
+# Functions with names, one for each secret: type checkers take the types that a setting may be given as from them.
+
+
+def _secret(value: str | Secret) -> Secret:
+    return _secret_of(kinds.SECRET, value, "secret")
+
+
+def _token(value: str | Secret) -> Secret:
+    return _secret_of(kinds.SECRET, value, "token")
+
+
+def _aes_key(value: str | Secret) -> Secret:
+    return _secret_of(kinds.AES_KEY, value, "aes_key")
+
+
+def _db(value: str | Secret) -> Secret:
+    return _secret_of(kinds.DATABASE, value, "db")
+
+
+def _secret_of(kind: Kind, value: str | Secret, name: str) -> Secret:
+    read: Secret = _read(kind, value, _HERE, name)
+    return read
 
 
 @attrs.frozen(kw_only=True)
@@ -47,8 +76,10 @@ class CallbackSettings:
     ``receive_id`` is the suite id of a third-party app; '' stands for the corp id.
     """
 
-    token: Secret = _setting(kinds.SECRET, "", "WECOM_CALLBACK_TOKEN")
-    aes_key: Secret = _setting(kinds.AES_KEY, "", "WECOM_CALLBACK_AES_KEY")
+    token: Secret = attrs.field(default=_NONE, converter=_token, metadata=_about(kinds.SECRET, "WECOM_CALLBACK_TOKEN"))
+    aes_key: Secret = attrs.field(
+        default=_NONE, converter=_aes_key, metadata=_about(kinds.AES_KEY, "WECOM_CALLBACK_AES_KEY")
+    )
     receive_id: str = _setting(kinds.ID, "")
     host: str = _setting(kinds.HOST, "127.0.0.1")
     port: int = _setting(kinds.count(1, 65_535), 8080)
@@ -86,8 +117,8 @@ class Settings:
     """
 
     corp_id: str = _setting(kinds.ID, "", "WECOM_CORP_ID")
-    secret: Secret = _setting(kinds.SECRET, "", "WECOM_CORP_SECRET")
-    db: Secret = _setting(kinds.DATABASE, "sqlite:///kfstate.db")
+    secret: Secret = attrs.field(default=_NONE, converter=_secret, metadata=_about(kinds.SECRET, "WECOM_CORP_SECRET"))
+    db: Secret = attrs.field(default=_DATABASE, converter=_db, metadata=_about(kinds.DATABASE))
     accounts: tuple[str, ...] = _setting(kinds.IDS, ())
     api_url: str = _setting(kinds.URL, "https://qyapi.weixin.qq.com")
     timeout: float = _setting(kinds.seconds(0.1, 600), 10.0)

@@ -136,12 +136,12 @@ def _bare_service(says: Connection, target: str, url: str, corp_id: str, secret:
 def _serve(says: Connection, target: str, url: str, corp_id: str, secret: str, *, plain: bool) -> None:
     import uvicorn
 
-    from kfstate.wecom import Live, Pace, Secret, Settings
+    from kfstate.wecom import Live, Pace, Settings
     from kfstate.wecom.settings import CallbackSettings
 
     settings = Settings(
-        corp_id=corp_id, secret=Secret(secret), api_url=url,
-        callback=CallbackSettings(token=Secret(TOKEN), aes_key=Secret(AES_KEY), path=URL_PATH),
+        corp_id=corp_id, secret=secret, api_url=url,
+        callback=CallbackSettings(token=TOKEN, aes_key=AES_KEY, path=URL_PATH),
     )  # fmt: skip
     with Engine(target) as engine, Live(engine, settings, pace=Pace(interval=1)) as live, socket.socket() as heard:
         live.start()

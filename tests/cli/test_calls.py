@@ -85,6 +85,8 @@ def test_assign(wecom: FakeWecom) -> None:
     assert (0, 3, "zhang", []) == (
         done.code, *(done.one[name] for name in ("service_state", "servicer_userid", "refused")),
     )  # fmt: skip
+    done = kfstate("assign", "wk1", "wm1", *SETTINGS)
+    assert ("served", 3, "zhang") == tuple(done.one[name] for name in ("outcome", "service_state", "servicer_userid"))
     done = kfstate("assign", "wk2", "wm2", "--capacity", "0", *SETTINGS, terminal=True)
     assert 0 == done.code
 

@@ -16,7 +16,7 @@ from kfstate import Engine
 from kfstate.service_state import KfServiceState as State
 from kfstate.testing import FakeWecom, FrozenClock
 from kfstate.testing.fake import Account, Customer
-from kfstate.wecom import Secret, Settings
+from kfstate.wecom import Settings
 from kfstate.wecom.settings import CallbackSettings
 from tests.docs.blocks import ROOT
 from tests.wecom.living import AES_KEY, TOKEN, eventually
@@ -101,9 +101,9 @@ def town(tmp_path: Path) -> Iterator[Town]:
     clock = FrozenClock.at(MORNING)
     with FakeWecom(clock=clock) as wecom:
         settings = Settings(
-            corp_id=wecom.corp_id, secret=Secret(wecom.secret), api_url=wecom.url,
-            db=Secret(f"sqlite:///{tmp_path / 'routing.db'}"),
-            callback=CallbackSettings(token=Secret(TOKEN), aes_key=Secret(AES_KEY)),
+            corp_id=wecom.corp_id, secret=wecom.secret, api_url=wecom.url,
+            db=f"sqlite:///{tmp_path / 'routing.db'}",
+            callback=CallbackSettings(token=TOKEN, aes_key=AES_KEY),
         )  # fmt: skip
         account = wecom.account("售后")
         account.servicer("zhang")

@@ -10,7 +10,7 @@ from kfstate import Engine
 from kfstate.machine.kinds import FROM_WECOM
 from kfstate.testing import FakeWecom, FrozenClock, Misbehaviour, OpenFacts
 from kfstate.testing.fake import Account, Customer
-from kfstate.wecom import Client, HttpTransport, Live, Pace, Retries, Secret, Settings, Timeouts
+from kfstate.wecom import Client, HttpTransport, Live, Pace, Retries, Settings, Timeouts
 from kfstate.wecom.settings import CallbackSettings
 
 __all__ = ["AES_KEY", "START", "TOKEN", "World", "eventually", "live_on", "quick_client"]
@@ -33,8 +33,8 @@ def quick_client(wecom: FakeWecom, engine: Engine, **options: Any) -> Client:
 def live_on(wecom: FakeWecom, engine: Engine, *, pace: Pace | None = None, **options: Any) -> Live:
     """Return the live side of an engine on the fake server; the settings have what the callback needs."""
     settings = Settings(
-        corp_id=wecom.corp_id, secret=Secret(wecom.secret), api_url=wecom.url,
-        callback=CallbackSettings(token=Secret(TOKEN), aes_key=Secret(AES_KEY)), **options,
+        corp_id=wecom.corp_id, secret=wecom.secret, api_url=wecom.url,
+        callback=CallbackSettings(token=TOKEN, aes_key=AES_KEY), **options,
     )  # fmt: skip
     return Live(engine, settings, client=quick_client(wecom, engine), pace=pace or Pace(interval=600))
 

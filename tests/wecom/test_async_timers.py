@@ -7,7 +7,7 @@ import pytest
 from kfstate import AsyncEngine
 from kfstate.aio import AsyncEvent
 from kfstate.testing import FakeWecom, FrozenClock
-from kfstate.wecom import AsyncLive, Secret, Settings, WaitingLimit, reached
+from kfstate.wecom import AsyncLive, Settings, WaitingLimit, reached
 from kfstate.wecom.settings import ReconcileSettings, TimerSettings
 from tests.wecom.watching import START
 
@@ -25,7 +25,7 @@ def test_timers(url: str) -> None:
             account = wecom.account(open_kfid="wk1")
             account.servicer("zhang")
             settings = Settings(
-                corp_id=wecom.corp_id, secret=Secret(wecom.secret), api_url=wecom.url,
+                corp_id=wecom.corp_id, secret=wecom.secret, api_url=wecom.url,
                 reconcile=ReconcileSettings(interval=1.0), timers=TimerSettings(interval=0.1),
             )  # fmt: skip
             async with (

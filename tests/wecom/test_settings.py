@@ -240,3 +240,21 @@ def test_secret() -> None:
     with pytest.raises(TypeError):
         json.dumps(secret)
     assert "hunter2" not in repr([getattr(secret, name) for name in Secret.__slots__])
+
+
+def test_secrets_as_text() -> None:
+    """A secret is given as it is, or as text, in each place; type checkers agree, and it is masked either way."""
+    plain = Settings(secret="hunter2", db="kf.db", callback=CallbackSettings(token="t", aes_key=KEY))
+    masked = Settings(
+        secret=Secret("hunter2"), db=Secret("kf.db"), callback=CallbackSettings(token=Secret("t"), aes_key=Secret(KEY))
+    )
+    assert masked == plain
+    secrets: list[Secret] = [plain.secret, plain.db, plain.callback.token, plain.callback.aes_key]
+    assert ["***", "sqlite:///kf.db", "***", "***"] == [str(one) for one in secrets]
+    sections: list[tuple[Callable[..., object], str]] = [
+        (Settings, "secret"), (Settings, "db"), (CallbackSettings, "token"), (CallbackSettings, "aes_key"),
+    ]  # fmt: skip
+    for section, name in sections:
+        with pytest.raises(SettingsError) as caught:
+            section(**{name: "客服\n"})
+        assert (name, "Settings") == (caught.value.key, caught.value.source)
