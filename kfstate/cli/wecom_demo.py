@@ -1,6 +1,5 @@
 """``kfstate wecom demo``: a server in place of WeCom, the live side, a small router, and a table of what changes."""
 
-import logging
 import secrets
 import socket
 import tempfile
@@ -96,7 +95,6 @@ def demo(
         raise UsageError("wecom demo needs an extra: pip install 'kfstate[server]'") from error
     from kfstate.testing import FakeWecom, Life, Misbehaviour
 
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # what is tried again is no news here
     seed = seed or secrets.token_hex(4)
     wrong = attrs.evolve(Misbehaviour.everything(misbehave), seed=seed, limited=0.0)  # a limit outlasts the demo
     with ExitStack() as stack:

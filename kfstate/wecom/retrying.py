@@ -1,21 +1,23 @@
 """Which failures of a call are worth another try, how often, and how long to wait between.
 
-Attempts and pauses are stamina's (its instrumentation and ``stamina.set_testing`` work), but the waiting is that of the
-client: a client that closes ends it, and on an event loop nothing else waits with it.
+Attempts and pauses are tenacity's, the waiting is that of the client: a client that closes ends it, and on an event
+loop nothing else waits with it.
 """
 
+import logging
 from collections.abc import Callable
-from random import uniform
 from typing import TypeVar
 
 import attrs
-import stamina
+import tenacity
 
 from kfstate.errors import ReplyError, UnreachableError, WecomError
 
 __all__ = ["Retries", "retried", "worth_another_try"]
 
 T = TypeVar("T")
+
+_logger = logging.getLogger("kfstate")
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +35,7 @@ class Retries:
     patience: float = 60.0
 
 
-def worth_another_try(error: Exception) -> bool:
+def worth_another_try(error: BaseException) -> bool:
     """Tell whether to repeat a call that failed like this: only where nothing can have been carried out."""
     if isinstance(error, ReplyError):
         return not 400 <= error.status < 500
@@ -45,21 +47,18 @@ def retried(attempt: Callable[[int], T], retries: Retries, pause: Callable[[floa
 
     Raises what it raised last, where that is not worth another try, or it was tried often enough.
     """
-    wait = 0.0
-
-    def again(error: Exception) -> float | bool:
-        # stamina is to wait no time at all: the next attempt begins with the pause.
-        return 0.0 if worth_another_try(error) else False
-
-    context = stamina.retry_context(
-        on=again, attempts=retries.repeats + 1, timeout=retries.patience, wait_initial=retries.first,
-        wait_max=retries.longest, wait_jitter=0.0,
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(worth_another_try),
+        stop=tenacity.stop_after_attempt(retries.repeats + 1) | tenacity.stop_after_delay(retries.patience),
+        wait=tenacity.wait_exponential(retries.first, max=retries.longest) + tenacity.wait_random(0, retries.jitter),
+        sleep=pause, before_sleep=_tell, reraise=True,
     )  # fmt: skip
-    for each in context:
+    for each in attempts:
         with each:
-            if wait > 0:
-                pause(wait)
-            least = each.next_wait
-            wait = least + uniform(0, retries.jitter) if least else 0.0  # noqa: S311 (it spreads, it hides nothing)
-            return attempt(each.num)
-    raise AssertionError  # pragma: no cover (stamina ends with a result or an error)
+            return attempt(each.retry_state.attempt_number)
+    raise AssertionError  # pragma: no cover (tenacity ends with a result or an error)
+
+
+def _tell(state: tenacity.RetryCallState) -> None:
+    error = None if state.outcome is None else state.outcome.exception()
+    _logger.info("tried again in %.1f seconds: %s", state.upcoming_sleep, error, extra={"action": "retry"})

@@ -7,7 +7,7 @@ __all__: list[str] = []
 
 WITHOUT_EXTRAS = """
 import sys
-for name in ("cryptography", "defusedxml", "httpx2", "stamina"):
+for name in ("cryptography", "defusedxml", "httpx2", "tenacity"):
     sys.modules[name] = None
 import kfstate.testing
 with kfstate.testing.FakeWecom() as wecom:

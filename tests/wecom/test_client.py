@@ -1,12 +1,12 @@
 """The calls: what is sent, what comes back, what is tried again, and what never is."""
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
-import stamina
 
 from kfstate import KfServiceState
 from kfstate.clock import SECOND
@@ -181,19 +181,14 @@ def test_busy_is_tried_three_times_again(client: Client, wecom: Scripted, patien
     assert 8 == wecom.count(call)
 
 
-def test_staminas_switches_work(client: Client, wecom: Scripted, patience: Patience) -> None:
-    """Who switches stamina off, or to testing, has done so here, too."""
-    wecom.on("service_state/get", refused(-1))
-    with stamina.set_testing(testing=True, attempts=2), pytest.raises(WecomError):
-        client.get_state("wk1", "wm1")
-    assert (2, []) == (wecom.count("service_state/get"), patience.waits)
-    stamina.set_active(False)
-    try:
-        with pytest.raises(WecomError):
-            client.get_state("wk1", "wm1")
-    finally:
-        stamina.set_active(True)
-    assert 3 == wecom.count("service_state/get")
+def test_tries_are_told_quietly(client: Client, wecom: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    """Trying again is no news to who has not configured logging: it is told as information, under our name."""
+    caplog.set_level(logging.INFO)
+    wecom.on("service_state/get", refused(-1), refused(-1), ok(**GOOD["service_state/get"]))
+    client.get_state("wk1", "wm1")
+    told = [record for record in caplog.records if not record.name.startswith("http")]
+    assert [("kfstate", "INFO", "retry")] * 2 == [(one.name, one.levelname, one.__dict__["action"]) for one in told]
+    assert "service_state/get was refused with -1" in told[0].getMessage()
 
 
 @pytest.mark.parametrize("failure", [httpx2.ConnectError("refused"), httpx2.ConnectTimeout(""), httpx2.PoolTimeout("")])
