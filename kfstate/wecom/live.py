@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kfstate.engine import Engine
+from kfstate.errors import ClosedError
 from kfstate.intake import ACTOR
 from kfstate.service_state import KfServiceState
 from kfstate.wecom.accounts import read_accounts, read_servicers
@@ -68,7 +69,7 @@ class Live:
         """
         self.settings = settings or (Settings.load() if client is None else Settings())
         self.engine = engine
-        self._own_client = client is None
+        self._own_client, self._closed = client is None, False
         self.client = client or self._made(engine)
         self.site = Site.of(engine, self.client)
         self._intents = Intents(self.site, patience=_RETRYING + 6 * self.settings.timeout)
@@ -98,18 +99,27 @@ class Live:
     # Running
 
     def start(self) -> None:
-        """Run beside the caller: pull every account, at once, on each callback, and by interval; timers and sweeps."""
+        """Run beside the caller: pull every account, at once, on each callback, and by interval; timers and sweeps.
+
+        Raises :class:`~kfstate.errors.ClosedError` after :meth:`close`.
+        """
+        if self._closed:
+            raise ClosedError
         self._loop.start()
         self.timers.start()
 
     def stop(self) -> None:
-        """End what runs beside: pages that are on their way are stored, nothing new is begun."""
+        """End what runs beside: pages that are on their way are stored, nothing new is begun.
+
+        What is asked for by hand goes on working until :meth:`close`, and :meth:`start` begins anew.
+        """
         self.timers.halt()
         self._loop.stop()
         self.timers.stop()
 
     def close(self) -> None:
         """Stop, and give back the connections to WeCom."""
+        self._closed = True
         self.stop()
         if self._own_client:
             self.client.close()
@@ -170,9 +180,10 @@ class Live:
         """Read states back from WeCom that may be behind, the most pressing first, and return what was repaired.
 
         ``readings``: at most so many, by default those of the settings; ``everything``: every session that runs,
-        and every conversation of the last 48 hours.
+        and every conversation of the last 48 hours. What sweeps beside have put off, because it could not be read, is
+        read, too.
         """
-        return self.timers.sweeper.sweep(readings=readings, everything=everything, actor=actor)
+        return self.timers.sweeper.sweep(readings=readings, everything=everything, afresh=True, actor=actor)
 
     # Changing, sending, assigning
 

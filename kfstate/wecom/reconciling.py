@@ -131,13 +131,15 @@ class Sweeper:
         *,
         readings: int | None = None,
         everything: bool = False,
+        afresh: bool = False,
         actor: str = ACTOR,
         stopping: Signal | None = None,
     ) -> Sweep:
         """Read what is most pressing, and return what came of it.
 
         ``readings``: at most so many this time; ``everything``: every session that runs, and every conversation of the
-        last 48 hours, however sure its state is. ``stopping`` ends it after the reading that is on its way.
+        last 48 hours, however sure its state is; ``afresh``: also what is put off. ``stopping`` ends it after the
+        reading that is on its way.
         Raises what the store does; what was recorded before stays.
         """
         most = self.readings if readings is None else readings
@@ -146,7 +148,7 @@ class Sweeper:
             return Sweep(outcome="held" if most else "complete")
         course = _Course(lease=lease, stopping=stopping)
         try:
-            return self._read(course, self._found(most, everything=everything), most, actor)
+            return self._read(course, self._found(most, everything=everything, afresh=afresh), most, actor)
         finally:
             self._release(course.lease)
 
@@ -154,10 +156,10 @@ class Sweeper:
         """Tell whether a sweep is due, and count it as begun: one per interval, however many processes ask."""
         return self._claim("pace", round(interval * SECOND)) is not None
 
-    def _found(self, most: int, *, everything: bool) -> list[Suspect]:
+    def _found(self, most: int, *, everything: bool, afresh: bool) -> list[Suspect]:
         now = self.site.clock.now()
         self._put_off = {key: put for key, put in self._put_off.items() if put[0] + put[1] > now}
-        put_off = {key for key, (until, _) in self._put_off.items() if until > now}
+        put_off = {key for key, (until, _) in self._put_off.items() if until > now and not afresh}
         with self.site.database.reading() as conn:
             found = suspects(
                 conn, now=now // SECOND, corp_id=self.site.corp_id, limit=most + len(put_off) + 1, ages=self.ages,
@@ -187,6 +189,8 @@ class Sweeper:
                 self.site, one.open_kfid, one.external_userid, actor=actor, reason=f"sweep: {one.why}", aside=True
             )
         except ClosedError:
+            if course.stopping is None:
+                raise
             return "stopped"
         except RateLimitError as error:
             _logger.warning("the sweep ends early: %s", error, extra=_action())

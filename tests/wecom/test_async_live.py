@@ -106,6 +106,8 @@ def test_in_step(url: str) -> None:
                 began = asyncio.get_running_loop().time()
                 await live.stop()
                 assert asyncio.get_running_loop().time() - began < 1
+                assert {"complete"} == {pulled.outcome for pulled in await live.sync()}
+                assert "complete" == (await live.reconcile(everything=True)).outcome
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(story())

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from kfstate.clock import SECOND
+from kfstate.errors import ClosedError
 from kfstate.queries.views import at_time
 from kfstate.testing import FrozenClock, Misbehaviour
 from kfstate.wecom import Live, Notice, Pace
@@ -373,3 +374,19 @@ def test_lag(world: World) -> None:
     (status,) = world.live.status()
     synced = at_time(world.clock.now() - 90 * SECOND)
     assert (90.0, 90.0, synced) == (status.lag, status.cursor_age, status.synced_until)
+
+
+def test_by_hand_after_a_stop(world: World) -> None:
+    """A stop ends what runs beside; what is asked for by hand works until the end, and then says so."""
+    live = Live(world.engine, world.live.settings, pace=Pace(interval=600))
+    for _ in range(2):
+        live.start()
+        live.stop()
+        world.customer("你好")
+        assert ["complete"] == [pulled.outcome for pulled in live.sync()]
+        assert "complete" == live.reconcile(everything=True).outcome
+        assert world.is_whole()
+    live.close()
+    for act in (live.start, live.sync, lambda: live.reconcile(everything=True)):
+        with pytest.raises(ClosedError):
+            act()

@@ -6,6 +6,7 @@ import pytest
 
 from kfstate.errors import ConcurrentChangeError, UnreachableError
 from kfstate.testing import FrozenClock, customer_message, page
+from kfstate.wecom import Live
 from kfstate.wecom.reading import read_state
 from tests.wecom.watching import START, Shop, opened
 
@@ -54,6 +55,18 @@ def test_refused_reading_stops_nothing(shop: Shop) -> None:
     shop.after(1)
     assert 1 == sweeper.sweep().read
     assert ["wm1", "wm2", "wm0"] == shop.asked()
+
+
+@SQLITE
+def test_by_hand_nothing_is_put_off(shop: Shop) -> None:
+    """Who asks for a sweep has mended something, and wants to see it: what failed before is read at once."""
+    shop.customer("wm0", to=2)
+    shop.after(1_800)
+    with Live(shop.engine, client=shop.client) as live:
+        shop.wecom.fail_next("service_state/get", errcode=40096)
+        assert 1 == len(live.timers.sweeper.sweep().failed)
+        assert (0, ()) == (live.timers.sweeper.sweep().read, live.timers.sweeper.sweep().failed)
+        assert 1 == live.reconcile().read
 
 
 @SQLITE
