@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
+import attrs
 from sqlalchemy import Connection
 
 from kfstate.intake import ACTOR
@@ -34,25 +35,39 @@ def read_accounts(site: Site) -> tuple[KfAccount, ...]:
 
 
 def read_servicers(site: Site, open_kfid: str) -> tuple[KfServicer, ...]:
-    """Return the servicers and departments of an account; record each servicer whose status is not as it was known."""
+    """Return the servicers and departments of an account; record each servicer whose status is not as it was known.
+
+    Where the list names no department, it is complete: whoever else was heard of is no servicer, and receives nothing.
+    """
     found = site.client.servicers(open_kfid)
     with site.database.reading() as conn:
-        known = {str(name).casefold(): (*status,) for name, *status in _servicers(conn, open_kfid, site.corp_id)}
+        known = {str(name).casefold(): (name, *status) for name, *status in _servicers(conn, open_kfid, site.corp_id)}
+    listed: set[str] = set()
     for servicer in found:
         userid, receiving = servicer.userid, servicer.receiving
-        if not userid or receiving is None or not is_id(userid):
+        if not userid:
+            continue
+        listed.add(userid.casefold())
+        if receiving is None or not is_id(userid):
             continue
         stop_type = None if receiving else servicer.stop_type
-        before = known.get(userid.casefold(), (None, None, None))
+        _, *before = known.get(userid.casefold(), (None, None, None, None))
         if before[0] is not None and (bool(before[0]), before[1]) == (receiving, stop_type):
             continue
-        entry = OwnEntry(
-            kind="servicer_reading", actor=ACTOR, open_kfid=open_kfid, servicer_userid=userid,
-            receiving=int(receiving), stop_type=stop_type,
-            key=_key("servicer_reading", open_kfid, userid.casefold(), receiving, stop_type, before[2]),
-        )  # fmt: skip
-        site.engine.record(entry)
+        site.engine.record(_reading(open_kfid, userid, int(receiving), stop_type, before[2]))
+    if all(servicer.department_id is None for servicer in found):
+        for folded, (name, receives, _, since) in known.items():
+            if folded not in listed and receives != 0:
+                unlisted = _reading(open_kfid, str(name), 0, None, since)
+                site.engine.record(attrs.evolve(unlisted, data={"listed": False}))
     return found
+
+
+def _reading(open_kfid: str, userid: str, receiving: int, stop_type: int | None, before: object) -> OwnEntry:
+    return OwnEntry(
+        kind="servicer_reading", actor=ACTOR, open_kfid=open_kfid, servicer_userid=userid, receiving=receiving,
+        stop_type=stop_type, key=_key("servicer_reading", open_kfid, userid.casefold(), receiving, stop_type, before),
+    )  # fmt: skip
 
 
 def known_accounts(site: Site) -> tuple[str, ...]:

@@ -66,6 +66,34 @@ def test_departments(desk: Desk) -> None:
 
 
 @EVERY
+def test_who_is_no_servicer_any_more(desk: Desk) -> None:
+    """A complete list says who is none any more: he gets nothing, until he is in the list again."""
+    account, live = desk.world.account, desk.world.live
+    for name in ("Li", "zhao"):
+        account.servicer(name)
+    live.servicers(desk.account)
+    desk.change(desk.customer(), 3, servicer="Li")
+    live.client.remove_servicers(desk.account, ["Li", "zhao"])
+
+    def able() -> list[str]:
+        live.servicers(desk.account)
+        return [one.servicer_userid for one in live.candidates(desk.account).available()]
+
+    def read() -> list[tuple[str, int]]:
+        found = [entry.payload for entry in desk.world.engine.read_all() if entry.kind == "servicer_reading"]
+        return [(one["servicer_userid"], one["receiving"]) for one in found if one.get("data") == {"listed": False}]
+
+    assert (["zhang"], ["zhang"]) == (able(), able())
+    assert [("Li", 0), ("zhao", 0)] == sorted(read())
+    desk.world.clock.advance(1)
+    account.servicer("Li")
+    assert ["Li", "zhang"] == able()
+    account.department(7, "wang")  # from now on the list is no longer complete
+    live.client.remove_servicers(desk.account, ["Li"])
+    assert ["Li", "zhang"] == able()
+
+
+@EVERY
 def test_least_loaded(desk: Desk) -> None:
     """Each session goes to who carries least, the longest idle first."""
     desk.world.account.servicer("li")
