@@ -13,7 +13,6 @@ from fastapi import FastAPI
 
 from kfstate import (
     Clock,
-    Engine,
     EntryView,
     Event,
     KfServiceState,
@@ -117,15 +116,14 @@ class Router:
 def service(settings: Settings | None = None, clock: Clock | None = None) -> FastAPI:
     """Put engine, live side and router together; everything runs while the application does."""
     settings, clock = settings or Settings.load("kfstate.toml"), clock or SystemClock()
-    engine = Engine(settings.db.reveal(), clock=clock)
-    live = Live(engine, settings, limits=[WaitingLimit.queued(PATIENCE)])
-    router = Router(live, clock)
+    live = Live.of(settings, clock=clock, limits=[WaitingLimit.queued(PATIENCE)])
+    engine, router = live.engine, Router(live, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         talk = engine.subscribe("talk", router.talk, start="now", transactional=False)
         dispatch = engine.subscribe("dispatch", router.dispatch, start="now", transactional=False)
-        with engine, live, talk, dispatch:
+        with live, talk, dispatch:
             live.start()
             yield
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kfstate.aio.engine import AsyncEngine
 from kfstate.aio.greenlets import inside
+from kfstate.clock import Clock
 from kfstate.intake import ACTOR
 from kfstate.service_state import KfServiceState
 from kfstate.store.greenlets import through
@@ -71,7 +72,26 @@ class AsyncLive:
         self._client, self._given, self._pace, self._limits = client, callback, pace, tuple(limits)
         self._on_pulled = on_pulled
         self._live: Live | None = None
-        self._opening = asyncio.Lock()
+        self._opening, self._own_engine = asyncio.Lock(), False
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        callback: Callback | None = None,
+        pace: Pace | None = None,
+        limits: Iterable[WaitingLimit] = (),
+        on_pulled: OnPulled | None = None,
+    ) -> Self:
+        """As :meth:`~kfstate.wecom.live.Live.of`; nothing is opened before :meth:`open`."""
+        settings = settings or Settings.load()
+        settings.need("corp_id", "secret")
+        engine = AsyncEngine(settings.db.reveal(), clock=clock)
+        made = cls(engine, settings, callback=callback, pace=pace, limits=limits, on_pulled=on_pulled)
+        made._own_engine = True
+        return made
 
     async def open(self) -> Self:
         """Open the engine, where it is not open; nothing runs before :meth:`start`. Does nothing where this is open."""
@@ -102,10 +122,14 @@ class AsyncLive:
         await inside(self._opened().stop)
 
     async def close(self) -> None:
-        """As :meth:`~kfstate.wecom.live.Live.close`; the engine stays open."""
+        """As :meth:`~kfstate.wecom.live.Live.close`; an engine that was handed over stays open."""
         live, self._live = self._live, None
-        if live is not None:
-            await through(inside(live.close))
+        try:
+            if live is not None:
+                await through(inside(live.close))
+        finally:
+            if self._own_engine:
+                await self.engine.close()
 
     # The callback
 

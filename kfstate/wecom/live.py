@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from kfstate.clock import Clock
 from kfstate.engine import Engine
 from kfstate.errors import ClosedError
 from kfstate.intake import ACTOR
@@ -46,7 +47,7 @@ class Live:
     """An engine that is kept in step with WeCom: callbacks, the sync loop, calls that are recorded.
 
     Include :meth:`router` or mount :meth:`app`, then :meth:`start`. Share one between threads; :meth:`close` it before
-    the engine, or use it as a context manager.
+    the engine, or use it as a context manager. :meth:`of` opens the engine, too.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Live:
         """
         self.settings = settings or (Settings.load() if client is None else Settings())
         self.engine = engine
-        self._own_client, self._closed = client is None, False
+        self._own_client, self._own_engine, self._closed = client is None, False, False
         self.client = client or self._made(engine)
         self.site = Site.of(engine, self.client)
         self._intents = Intents(self.site, patience=_RETRYING + 6 * self.settings.timeout)
@@ -85,6 +86,32 @@ class Live:
             self.site, limits=limits, interval=timers.interval, sweep_interval=reconcile.interval,
             readings=reconcile.readings, settle=self.settle,
         )  # fmt: skip
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        callback: Callback | None = None,
+        pace: Pace | None = None,
+        limits: Iterable[WaitingLimit] = (),
+        on_pulled: OnPulled | None = None,
+    ) -> Self:
+        """Open the engine on the database of the settings, and put together the rest; :meth:`close` closes both.
+
+        An engine with projections, upcasters or a corporation of its own is made by hand and handed to the class.
+        """
+        settings = settings or Settings.load()
+        settings.need("corp_id", "secret")
+        engine = Engine(settings.db.reveal(), clock=clock)
+        try:
+            made = cls(engine, settings, callback=callback, pace=pace, limits=limits, on_pulled=on_pulled)
+        except BaseException:
+            engine.close()
+            raise
+        made._own_engine = True
+        return made
 
     def __enter__(self) -> Self:
         """Return it; nothing runs before :meth:`start`."""
@@ -118,11 +145,13 @@ class Live:
         self.timers.stop()
 
     def close(self) -> None:
-        """Stop, and give back the connections to WeCom."""
+        """Stop, and give back the connections to WeCom; close the engine where it came with :meth:`of`."""
         self._closed = True
         self.stop()
         if self._own_client:
             self.client.close()
+        if self._own_engine:
+            self.engine.close()
 
     # The callback
 

@@ -8,7 +8,8 @@ from typing import Any, get_type_hints
 import httpx2
 import pytest
 
-from kfstate import AsyncEngine
+from kfstate import AsyncEngine, SettingsError
+from kfstate.errors import ClosedError
 from kfstate.machine.kinds import FROM_WECOM
 from kfstate.testing import FakeWecom, FrozenClock, Misbehaviour
 from kfstate.wecom import AsyncLive, Callback, Live, Pace, Secret, Settings
@@ -46,7 +47,7 @@ def test_the_same_methods() -> None:
         assert str(inspect.signature(ours).parameters) == str(inspect.signature(theirs).parameters), name
         if name != "router":
             assert get_type_hints(ours) == get_type_hints(theirs), name
-        assert inspect.iscoroutinefunction(theirs) is (name not in {"app", "notice", "router"}), name
+        assert inspect.iscoroutinefunction(theirs) is (name not in {"app", "notice", "of", "router"}), name
     assert inspect.iscoroutinefunction(AsyncLive._heard), "else callbacks come in a thread, where no task can be woken"
     ours, theirs = inspect.signature(Live).parameters, inspect.signature(AsyncLive).parameters
     assert ours.keys() == theirs.keys()
@@ -182,6 +183,33 @@ def test_changes_and_sends(url: str) -> None:
         assert ["send_msg", "service_state/trans", "service_state/trans"] == changes
 
     run(story())
+
+
+def test_with_its_own_engine(url: str) -> None:
+    """The database of the settings is opened and closed with the live side."""
+
+    async def story(settings: Settings, clock: FrozenClock) -> None:
+        live = AsyncLive.of(settings, clock=clock, pace=Pace(interval=600))
+        async with live:
+            assert {"complete"} == {pulled.outcome for pulled in await live.sync()}
+            assert 1 == len([view async for view in live.engine.conversations()])
+        with pytest.raises((ClosedError, RuntimeError)):
+            await live.engine.queue()
+
+    clock = FrozenClock.at(START)
+    with FakeWecom(clock=clock) as wecom:
+        wecom.customer().writes(wecom.account("售后"))
+        settings = Settings(corp_id=wecom.corp_id, secret=wecom.secret, api_url=wecom.url, db=url)
+        with Live.of(settings, clock=clock) as live:
+            live.sync()
+            assert 1 == len(list(live.engine.conversations()))
+        with pytest.raises(ClosedError):
+            live.engine.ingest([])
+        run(story(settings, clock))
+    with pytest.raises(SettingsError):
+        Live.of(Settings(db=url))
+    with pytest.raises(SettingsError):
+        AsyncLive.of(Settings(db=url))
 
 
 def test_cancelled(url: str) -> None:
