@@ -124,7 +124,7 @@ def _launcher(app: App) -> Any:
         Args:
             tokens: The command and its arguments.
             db: URL of the database, or path of a SQLite file (KFSTATE_DB).
-            corp_id: The corporation, where one database serves several (KFSTATE_CORP_ID).
+            corp_id: The corporation, where one database serves several; KFSTATE_CORP_ID only says who asks WeCom.
             json: JSON on a terminal too, one object per line; a pipe gets it anyway (KFSTATE_JSON).
             lang: Language of tables and states; default: that of the locale (KFSTATE_LANG).
         """
@@ -147,11 +147,12 @@ def _launcher(app: App) -> Any:
 def _note_sources(_app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Leave out variables that are empty, and note where the options of every command come from."""
     for argument in arguments:
-        if argument.name == "TOKENS":
+        # KFSTATE_CORP_ID is a setting of the live side: whoever has it keeps the same log as a service on Engine(url).
+        if argument.name == "TOKENS" or (argument.name == "--corp-id" and not commands):
             argument.tokens[:] = [token for token in argument.tokens if token.source != "env"]
-        elif all(token.source == "env" and not token.value for token in argument.tokens):
+        if all(token.source == "env" and not token.value for token in argument.tokens):
             argument.tokens.clear()
-        elif not commands:
+        elif not commands and argument.name != "TOKENS":
             source = "environment" if argument.tokens[0].source == "env" else "option"
             _sources.get()[argument.name.removeprefix("--")] = source
 

@@ -28,7 +28,7 @@ def show(*, ctx: Given) -> None:
             "name": name,
             "value": value,
             "source": ctx.sources[name],
-            "variable": f"KFSTATE_{name.upper().replace('-', '_')}",
+            "variable": "" if name == "corp-id" else f"KFSTATE_{name.upper()}",
         }
         for name, value in values.items()
     ]

@@ -9,6 +9,7 @@ import attrs
 from kfstate.clock import Clock
 from kfstate.concurrency import Concurrency
 from kfstate.engine import Engine
+from kfstate.errors import ArgumentError
 from kfstate.store.database import Database
 from kfstate.wecom.client import Client
 
@@ -33,7 +34,13 @@ class Site:
 
     @classmethod
     def of(cls, engine: Engine, client: Client) -> "Site":
-        """Return what works on this engine, and waits as it does."""
+        """Return what works on this engine, and waits as it does.
+
+        Raises :class:`~kfstate.errors.ArgumentError` where the engine keeps the log of another corporation.
+        """
+        if engine.corp_id not in {"", client.corp_id}:
+            allowed = f"'' or that of the settings, {client.corp_id!r}"
+            raise ArgumentError(name="corp_id", value=repr(engine.corp_id), allowed=allowed)
         return cls(
             engine=engine, client=client, database=engine._database, clock=engine._clock,  # noqa: SLF001
             concurrency=engine._concurrency,  # noqa: SLF001 (the live side is the engine's neighbour)

@@ -190,13 +190,15 @@ def test_config_says_where_settings_come_from(monkeypatch: pytest.MonkeyPatch) -
     """`config show` names the value and the source of each setting: option before environment before default."""
     monkeypatch.setenv("KFSTATE_CORP_ID", "ww1")
     monkeypatch.setenv("KFSTATE_DB", "from-environment.db")
+    monkeypatch.setenv("KFSTATE_JSON", "true")
     found = {line["name"]: line for line in kfstate("config", "show", "--db", "given.db").lines}
     assert ["name", "value", "source", "variable"] == list(found["db"])
     assert ("sqlite:///given.db", "option") == (found["db"]["value"], found["db"]["source"])
-    assert ("ww1", "environment", "KFSTATE_CORP_ID") == tuple(list(found["corp-id"].values())[1:])
+    assert ("environment", "KFSTATE_JSON") == (found["json"]["source"], found["json"]["variable"])
+    assert ("", "default", "") == tuple(list(found["corp-id"].values())[1:])  # the variable is the live side's
     assert ("en", "locale") == (found["lang"]["value"], found["lang"]["source"])
-    monkeypatch.delenv("KFSTATE_CORP_ID")
-    assert "default" == {line["name"]: line for line in kfstate("config", "show").lines}["corp-id"]["source"]
+    given = kfstate("config", "show", "--corp-id", "ww2").lines
+    assert ("ww2", "option") == next((one["value"], one["source"]) for one in given if one["name"] == "corp-id")
 
 
 def test_config_hides_passwords() -> None:
