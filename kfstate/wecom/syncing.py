@@ -5,6 +5,7 @@ it decides nothing: with the lease comes a new epoch of the cursor, and a page o
 """
 
 import logging
+from functools import partial
 from typing import Literal
 
 import attrs
@@ -12,8 +13,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from kfstate.clock import SECOND
-from kfstate.concurrency import Signal
-from kfstate.errors import CursorConflictError, LeaseLostError, StoreError, WecomError
+from kfstate.concurrency import Running, Signal
+from kfstate.errors import ClosedError, CursorConflictError, LeaseLostError, StoreError, WecomError
 from kfstate.feed.wake import quietly
 from kfstate.intake import ACTOR, CursorMove, is_cursor
 from kfstate.store import cursor as cursors
@@ -37,6 +38,8 @@ _STANDING = 20
 """After so many pages in a row that bring nothing and move no cursor, a pull is given up."""
 _PAUSE = 0.05
 _LEASE = "sync"
+_HUNG = 3600 * SECOND
+"""A lease is not lengthened for a page that has not come in so long."""
 
 Outcome = Literal["complete", "held", "fenced", "stopped", "stalled"]
 """``held``: another process pulls this account; ``fenced``: one has taken over meanwhile; ``stopped``: we were told to
@@ -81,6 +84,7 @@ class _Progress:
     stored: str
     token: str
     done: Pulled
+    asked_at: int
     standing: int = 0
 
 
@@ -110,14 +114,18 @@ class Puller:
             done=Pulled(
                 open_kfid=open_kfid, outcome="stopped", began_at=began, synced_before=cursor.synced_until,
                 restarted=again,
-            ),
+            ), asked_at=began,
         )  # fmt: skip
+        ended = self.site.concurrency.signal()
+        keeping = self._kept_beside(progress, ended)
         try:
             return self._read(progress, cursor)
         except (CursorConflictError, LeaseLostError) as error:
             _logger.info("account %s: another process has taken over (%s)", open_kfid, error)
             return attrs.evolve(progress.done, outcome="fenced")
         finally:
+            ended.set()
+            keeping.join()
             self._release(progress.lease)
 
     # Who pulls
@@ -148,6 +156,23 @@ class Puller:
             return lease
         with quietly(), self.site.database.writing() as conn:
             return leases.renew(conn, lease, clock=self.site.clock, length=self._length)
+
+    def _kept_beside(self, progress: _Progress, ended: Signal) -> Running:
+        """Keep the lease while WeCom is waited for: one page may take longer than it, with its retries."""
+        return self.site.concurrency.spawn(
+            partial(self._keep_up, progress, ended), name=f"kfstate-lease-{progress.done.open_kfid}"
+        )
+
+    def _keep_up(self, progress: _Progress, ended: Signal) -> None:
+        while not ended.wait(self.length / 3):
+            if self.site.clock.now() - progress.asked_at > _HUNG:
+                continue
+            try:
+                progress.lease = self._keep(progress.lease)
+            except (LeaseLostError, ClosedError):  # what comes in now is refused
+                return
+            except (StoreError, SQLAlchemyError) as error:
+                _logger.warning("the lease of account %s was not kept: %s", progress.done.open_kfid, error)
 
     def fence(self, open_kfid: str) -> None:
         """Take an account away from a pull of ours that does not end, so that another process may go on at once."""
@@ -212,7 +237,7 @@ class Puller:
 
     def _page(self, progress: _Progress) -> PulledPage | None:
         """Return the next page; None: ask again, without what WeCom did not take."""
-        done = progress.done
+        done, progress.asked_at = progress.done, self.site.clock.now()
         try:
             return self.site.client.sync_msg(
                 done.open_kfid, progress.asked, token=progress.token, limit=self.limit

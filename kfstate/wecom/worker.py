@@ -57,6 +57,7 @@ class Worker:
         self._lock = threading.Lock()
         self._wanted: _Wanted | None = None
         self._hollow = 0
+        self._vain = 0
         self._reread_at: int | None = None
         self._running: Running | None = None
 
@@ -137,14 +138,18 @@ class Worker:
             return self._failed(wanted, error)
         self.error, self.failures, self.last = None, 0, pulled
         self._tell(pulled)
-        if pulled.outcome in {"held", "fenced"}:
+        if pulled.outcome == "held":
             self._puller.stopping.wait(_LOOK)
-            if not self._by_others(wanted):
-                self._want(wanted, again=True)
-                self._wake.set()
-        elif pulled.outcome == "stalled":
-            self._puller.stopping.wait(_FIRST)
-            self._want(attrs.evolve(wanted, token=""), again=True)
+        elif pulled.outcome in {"fenced", "stalled"}:
+            self._vain += 1
+            self._puller.stopping.wait(_pause(self._vain))
+        else:
+            self._vain = 0
+            return True
+        if pulled.outcome == "stalled":
+            wanted = attrs.evolve(wanted, token="")
+        if not self._by_others(wanted):
+            self._want(wanted, again=True)
             self._wake.set()
         return True
 
@@ -192,7 +197,7 @@ class Worker:
             _logger.warning("account %s was not pulled: %s", self.open_kfid, error, extra={"action": "sync"})
         else:
             _logger.error("account %s was not pulled", self.open_kfid, exc_info=error, extra={"action": "sync"})
-        pause = min(_FIRST * 2 ** min(self.failures - 1, 10), _LONGEST) * uniform(0.8, 1.2)  # noqa: S311 (not all at once)
+        pause = _pause(self.failures)
         waiting = self._puller.stopping
         if isinstance(error, RateLimitError):
             pause = max((error.retry_at - self._site.clock.now()) / SECOND, _FIRST)
@@ -202,3 +207,8 @@ class Worker:
         self._want(attrs.evolve(wanted, token=""), again=True)
         self._wake.set()
         return True
+
+
+def _pause(times: int) -> float:
+    longest: float = min(_FIRST * 2 ** min(times - 1, 10), _LONGEST)
+    return longest * uniform(0.8, 1.2)  # noqa: S311 (not all at once)

@@ -1,0 +1,76 @@
+"""What does not end, comes late or says nothing: accounts are pulled all the same, and nobody is asked for ever."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx2
+import pytest
+
+from kfstate import Engine
+from kfstate.testing import FrozenClock
+from kfstate.wecom import Client, HttpTransport, Live, Pace, Settings
+from tests.wecom.living import eventually
+from tests.wecom.scripted import CORP, NOW, SECRET, Scripted
+
+__all__: list[str] = []
+
+pytestmark = pytest.mark.databases("sqlite")
+KF = "wk_a"
+
+
+def ok(**members: Any) -> httpx2.Response:
+    """Return a reply without a date."""
+    return httpx2.Response(200, json={"errcode": 0, "errmsg": "ok", **members})
+
+
+def message(number: int, at: int = NOW) -> dict[str, Any]:
+    """Return a customer's message."""
+    return {
+        "msgid": f"m{number}", "open_kfid": KF, "external_userid": "wm_1", "send_time": at, "origin": 3,
+        "msgtype": "text", "text": {"content": "x"},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def wecom() -> Scripted:
+    """A WeCom with one account without servicers."""
+    made = Scripted()
+    made.on("account/list", ok(account_list=[{"open_kfid": KF, "name": "a", "manage_privilege": True}]))
+    made.on("servicer/list", ok(servicer_list=[]))
+    made.on("sync_msg", ok(next_cursor="c1", has_more=0, msg_list=[]))
+    return made
+
+
+@pytest.fixture
+def process(url: str, wecom: Scripted) -> Iterator[Callable[..., Live]]:
+    """Give a function that starts another process on the database."""
+    with ExitStack() as stack:
+
+        def made(clock: FrozenClock | None = None, *, accounts: tuple[str, ...] = (KF,), **options: Any) -> Live:
+            engine = Engine(url, clock=clock)
+            stack.callback(engine.close)
+            transport = HttpTransport(client=httpx2.Client(transport=httpx2.MockTransport(wecom)))
+            client = Client(CORP, SECRET, transport=transport, clock=clock)
+            live = Live(engine, Settings(accounts=accounts), client=client, **options)
+            stack.callback(live.close)
+            return live
+
+        yield made
+
+
+def test_a_page_that_takes_longer_than_the_lease(process: Callable[..., Live], wecom: Scripted) -> None:
+    """The lease is kept while WeCom is waited for: of two processes one pulls, and the other lets it."""
+
+    def slow(_: httpx2.Request) -> httpx2.Response:
+        time.sleep(0.8)
+        return ok(next_cursor="c1", has_more=0, msg_list=[message(1, int(time.time()))])
+
+    wecom.on("sync_msg", slow)
+    one, two = (process(pace=Pace(interval=60, lease=0.4)) for _ in range(2))
+    one.start()
+    assert eventually(lambda: wecom.count("sync_msg") == 1)
+    two.start()
+    assert eventually(lambda: one.status()[0].synced_until, 5)
+    assert wecom.count("sync_msg") <= 2
