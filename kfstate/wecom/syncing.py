@@ -35,7 +35,7 @@ _DAY = 86_400 * SECOND
 _BAD_TOKEN = 95007
 _BAD_PARAMETER = 40058
 _STANDING = 20
-"""After so many pages in a row that bring nothing and move no cursor, a pull is given up."""
+"""After so many pages in a row that bring nothing new, each with a cursor seen before, a pull is given up."""
 _PAUSE = 0.05
 _LEASE = "sync"
 _HUNG = 3600 * SECOND
@@ -43,7 +43,7 @@ _HUNG = 3600 * SECOND
 
 Outcome = Literal["complete", "held", "fenced", "stopped", "stalled"]
 """``held``: another process pulls this account; ``fenced``: one has taken over meanwhile; ``stopped``: we were told to
-stop; ``stalled``: WeCom says that there is more, and gives nothing."""
+stop; ``stalled``: WeCom says that there is more, and gives nothing new."""
 
 
 @attrs.frozen
@@ -85,6 +85,7 @@ class _Progress:
     token: str
     done: Pulled
     asked_at: int
+    seen: set[str]
     standing: int = 0
 
 
@@ -114,7 +115,7 @@ class Puller:
             done=Pulled(
                 open_kfid=open_kfid, outcome="stopped", began_at=began, synced_before=cursor.synced_until,
                 restarted=again,
-            ), asked_at=began,
+            ), asked_at=began, seen={start},
         )  # fmt: skip
         ended = self.site.concurrency.signal()
         keeping = self._kept_beside(progress, ended)
@@ -229,7 +230,7 @@ class Puller:
             if not page.has_more:
                 return attrs.evolve(progress.done, outcome="complete", synced_until=self._began(progress.done))
             if progress.standing >= _STANDING:
-                _logger.warning("account %s: has_more, but no page", page.open_kfid, extra=_action())
+                _logger.warning("account %s: has_more, and nothing new", page.open_kfid, extra=_action())
                 return attrs.evolve(progress.done, outcome="stalled")
             if progress.standing:
                 self.stopping.wait(_PAUSE)
@@ -258,8 +259,9 @@ class Puller:
         move = CursorMove(expected=progress.stored, epoch=epoch, synced_until=synced, date_at=page.date_at)
         report = self.site.engine.ingest(page.body, account=done.open_kfid, cursor=move)
         after = page.next_cursor or progress.asked
-        progress.standing = progress.standing + 1 if after == progress.asked and not page.elements else 0
+        progress.standing = progress.standing + 1 if after in progress.seen and not report.appended else 0
         progress.asked = after
+        progress.seen.add(after)
         progress.stored = self._stored(page) or progress.stored
         progress.done = attrs.evolve(
             done, pages=done.pages + 1, entries=done.entries + report.entries,

@@ -74,3 +74,21 @@ def test_a_page_that_takes_longer_than_the_lease(process: Callable[..., Live], w
     two.start()
     assert eventually(lambda: one.status()[0].synced_until, 5)
     assert wecom.count("sync_msg") <= 2
+
+
+@pytest.mark.parametrize("cursors", [["c1"], ["c1", "c2"], ["c1", "c2", "c3"]])
+def test_pages_without_end(process: Callable[..., Live], wecom: Scripted, cursors: list[str]) -> None:
+    """A cursor that stands still or goes in a circle, and entries that are known: the pull is given up."""
+    pages = [ok(next_cursor=cursor, has_more=1, msg_list=[message(1)]) for cursor in cursors]
+    wecom.on("sync_msg", *(pages * 30))
+    (pulled,) = process(FrozenClock.at(NOW)).sync()
+    assert ("stalled", 1) == (pulled.outcome, pulled.appended)
+    assert wecom.count("sync_msg") < 30
+
+
+def test_many_pages_that_are_known(process: Callable[..., Live], wecom: Scripted) -> None:
+    """However many pages bring nothing new: as long as the cursor moves on, they are read."""
+    pages = [ok(next_cursor=f"c{number}", has_more=1, msg_list=[message(1)]) for number in range(40)]
+    wecom.on("sync_msg", *pages, ok(next_cursor="end", has_more=0, msg_list=[message(2)]))
+    (pulled,) = process(FrozenClock.at(NOW)).sync()
+    assert ("complete", 41, 2) == (pulled.outcome, pulled.pages, pulled.appended)
