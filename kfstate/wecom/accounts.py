@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.clock import SECOND
 from kfstate.intake import ACTOR
 from kfstate.store.dialect import as_text, query
 from kfstate.store.envelope import OwnEntry
@@ -18,6 +19,7 @@ __all__ = ["known_accounts", "manages", "read_accounts", "read_servicers"]
 
 def read_accounts(site: Site) -> tuple[KfAccount, ...]:
     """Return the accounts that the app may see; record each whose ``manage_privilege`` is not as it was known."""
+    asked = _now(site)
     found = tuple(account for account in site.client.accounts() if account.open_kfid and is_id(account.open_kfid))
     with site.database.reading() as conn:
         known = {name: (privilege, at) for name, privilege, at in _accounts(conn)}
@@ -26,9 +28,11 @@ def read_accounts(site: Site) -> tuple[KfAccount, ...]:
         privilege, at = known.get(open_kfid, (None, None))
         if manages_it is None or privilege == int(manages_it):
             continue
+        read_at = _after(asked, at)
         entry = OwnEntry(
             kind="account_reading", actor=ACTOR, open_kfid=open_kfid, manage_privilege=int(manages_it),
-            data={"name": account.name or ""}, key=_key("account_reading", open_kfid, int(manages_it), at),
+            data={"name": account.name or ""}, occurred_at=read_at,
+            key=_key("account_reading", open_kfid, int(manages_it), at, read_at // SECOND),
         )  # fmt: skip
         site.engine.record(entry)
     return found
@@ -39,9 +43,10 @@ def read_servicers(site: Site, open_kfid: str) -> tuple[KfServicer, ...]:
 
     Where the list names no department, it is complete: whoever else was heard of is no servicer, and receives nothing.
     """
+    asked = _now(site)
     found = site.client.servicers(open_kfid)
     with site.database.reading() as conn:
-        known = {str(name).casefold(): (name, *status) for name, *status in _servicers(conn, open_kfid, site.corp_id)}
+        known = {row[0].casefold(): row for row in _servicers(conn, open_kfid, site.corp_id)}
     listed: set[str] = set()
     for servicer in found:
         userid, receiving = servicer.userid, servicer.receiving
@@ -51,23 +56,37 @@ def read_servicers(site: Site, open_kfid: str) -> tuple[KfServicer, ...]:
         if receiving is None or not is_id(userid):
             continue
         stop_type = None if receiving else servicer.stop_type
-        _, *before = known.get(userid.casefold(), (None, None, None, None))
-        if before[0] is not None and (bool(before[0]), before[1]) == (receiving, stop_type):
+        _, receives, stopped, since = known.get(userid.casefold(), (None, None, None, None))
+        if receives is not None and (bool(receives), stopped) == (receiving, stop_type):
             continue
-        site.engine.record(_reading(open_kfid, userid, int(receiving), stop_type, before[2]))
+        site.engine.record(_reading(open_kfid, userid, int(receiving), stop_type, before=since, asked=asked))
     if all(servicer.department_id is None for servicer in found):
         for folded, (name, receives, _, since) in known.items():
             if folded not in listed and receives != 0:
-                unlisted = _reading(open_kfid, str(name), 0, None, since)
+                unlisted = _reading(open_kfid, name, 0, None, before=since, asked=asked)
                 site.engine.record(attrs.evolve(unlisted, data={"listed": False}))
     return found
 
 
-def _reading(open_kfid: str, userid: str, receiving: int, stop_type: int | None, before: object) -> OwnEntry:
+def _reading(
+    open_kfid: str, userid: str, receiving: int, stop_type: int | None, *, before: int | None, asked: int
+) -> OwnEntry:
+    read_at = _after(asked, before)
+    facts = open_kfid, userid.casefold(), receiving, stop_type, before, read_at // SECOND
     return OwnEntry(
         kind="servicer_reading", actor=ACTOR, open_kfid=open_kfid, servicer_userid=userid, receiving=receiving,
-        stop_type=stop_type, key=_key("servicer_reading", open_kfid, userid.casefold(), receiving, stop_type, before),
+        stop_type=stop_type, occurred_at=read_at, key=_key("servicer_reading", *facts),
     )  # fmt: skip
+
+
+def _now(site: Site) -> int:
+    """Return the time by WeCom's clock: that is in the entries that a reading has to follow."""
+    return site.clock.now() + (site.client.skew or 0)
+
+
+def _after(asked: int, before: int | None) -> int:
+    """Return when a reading took place: after what it corrects, whatever the clocks say."""
+    return asked if before is None else max(asked, (before + 1) * SECOND)
 
 
 def known_accounts(site: Site) -> tuple[str, ...]:
@@ -88,12 +107,15 @@ def _accounts(conn: Connection) -> Iterable[tuple[str, int | None, int | None]]:
     return ((as_text(open_kfid), privilege, at) for open_kfid, privilege, at in rows)
 
 
-def _servicers(conn: Connection, open_kfid: str, corp_id: str) -> Iterable[tuple[object, ...]]:
+def _servicers(
+    conn: Connection, open_kfid: str, corp_id: str
+) -> Iterable[tuple[str, int | None, int | None, int | None]]:
     sql = (
         "SELECT n.value, v.receiving, v.stop_type, v.status_second FROM kf_servicer v "
         "JOIN kf_name n ON n.id = v.servicer WHERE v.open_kfid = ? AND n.corp_id = ? AND n.value IS NOT NULL"
     )
-    return ((as_text(name), *status) for name, *status in query(conn, sql, (sought(open_kfid), corp_id)))
+    rows = query(conn, sql, (sought(open_kfid), corp_id))
+    return ((as_text(name), receives, stop_type, second) for name, receives, stop_type, second in rows)
 
 
 def _key(kind: str, *facts: object) -> str:
