@@ -1,6 +1,8 @@
 """How a call is made: with a token, within the limits, tried again where that is safe; the same for every call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -24,6 +26,7 @@ __all__ = ["Call", "Calls", "Read"]
 R = TypeVar("R", bound=KfReply)
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+_GOES_OUT: ContextVar[Callable[[], object] | None] = ContextVar("_GOES_OUT", default=None)
 
 
 class Read(Protocol[T_co]):
@@ -79,6 +82,15 @@ class Calls:
         self._closing.set()
         self._transport.close()
 
+    @contextmanager
+    def telling(self, goes_out: Callable[[], object]) -> Iterator[None]:
+        """Tell of every request of the calls inside, just before it goes out; what is raised then is raised."""
+        before = _GOES_OUT.set(goes_out)
+        try:
+            yield
+        finally:
+            _GOES_OUT.reset(before)
+
     def make(
         self,
         call: Call[Any],
@@ -121,6 +133,8 @@ class Calls:
 
     def _once(self, call: Call[Any], params: Params, content: bytes | None, read: Callable[[Answer], T], key: str) -> T:
         self.rates.ask(key)
+        if (goes_out := _GOES_OUT.get()) is not None:
+            goes_out()
         asked = self._clock.now()
         answer = self._sent(call, params, content)
         self._note(answer, asked)

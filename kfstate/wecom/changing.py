@@ -158,9 +158,8 @@ class _Change:
 
     def _call(self, intent: int) -> Changed:
         errand = self.errand
-        asked = errand.asked(intent)
         try:
-            with errand.calling(intent, "state_change_refused", TRANS, asked=asked, **self._facts):
+            with errand.calling(intent, "state_change_refused", TRANS, self._facts) as trying:
                 reply = errand.site.client.trans_state(
                     errand.open_kfid, errand.external_userid, self.to, self.servicer
                 )  # fmt: skip
@@ -181,7 +180,7 @@ class _Change:
                 raise
             return self._changed(intent, read.position, "", "reading")
         code = usable_code(reply.msg_code)
-        position = errand.record("state_changed", cause=intent, occurred_at=asked, code=code, **self._facts)
+        position = errand.answered(trying, "state_changed", code=code, **self._facts)
         return self._changed(intent, position, code, "api")
 
     def _read(self, intent: Result) -> tuple[int | None, str, int]:

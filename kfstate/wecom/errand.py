@@ -39,6 +39,7 @@ from kfstate.wecom.earlier import Earlier, Result, read_earlier
 from kfstate.wecom.intents import CHANGE, Intent, Intents
 from kfstate.wecom.reading import Reading, read_state
 from kfstate.wecom.site import Site
+from kfstate.wecom.trying import Trying
 
 __all__ = [
     "AGAIN",
@@ -71,7 +72,7 @@ STATE_IS_WRONG = frozenset({95016, 95018})
 AGAIN = 20
 """How often is decided again because entries came in meanwhile."""
 TRANS = "service_state/trans"
-_UNDONE = (UnreachableError, ReplyError, ClosedError, ArgumentError)
+_UNDONE = (UnreachableError, ReplyError, ClosedError, ArgumentError, ConcurrentChangeError)
 """What a call raises that was not carried out, and not refused by WeCom either."""
 _VERSION = (
     "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(COALESCE(occurred_at, sort_second * 1000000)), -1) FROM kf_entry "
@@ -186,25 +187,40 @@ class Errand:
         return done.position
 
     @contextmanager
-    def calling(self, intent: int, refused: str, lost: str, *, asked: int, **facts: Any) -> Iterator[None]:
+    def calling(
+        self, intent: int, refused: str, lost: str, facts: Mapping[str, Any], *, again: bool = False
+    ) -> Iterator[Trying]:  # fmt: skip
         """Record what became of the call inside, where it fails; ``facts`` are those of the refusal.
 
-        What the call raises is raised.
+        What the call raises is raised. ``again``: nobody knows what became of the same call before.
         """
+        trying = Trying.of(self.site, self.open_kfid, lost, self.at(intent).intent, again=again)
         try:
-            yield
+            with self.site.client._calls.telling(trying.goes_out):  # noqa: SLF001
+                yield trying
         except WecomError as error:
             data = {"errmsg": error.errmsg}
-            self.record(refused, cause=intent, occurred_at=asked, errcode=error.errcode, data=data, **facts)
+            self.record(refused, cause=intent, occurred_at=trying.asked, errcode=error.errcode, data=data, **facts)
             raise
         except _UNDONE as error:
             data = {"error": str(error)[:1000]}
-            self.record(refused, cause=intent, occurred_at=asked, errcode=BUSY, data=data, **facts)
+            self.record(refused, cause=intent, occurred_at=trying.asked, errcode=BUSY, data=data, **facts)
             raise
         except BaseException as error:
             reason = error.reason if isinstance(error, ReplyLostError) else type(error).__name__
-            self.lose(intent, lost, facts, asked, reason)
+            self.lose(intent, lost, facts, trying.asked, reason)
             raise
+
+    def answered(self, trying: Trying, kind: str, **facts: Any) -> int:
+        """Record that WeCom did what it was asked for, and return the position.
+
+        Where the state was read meanwhile, nobody knows which came first: it is read again.
+        """
+        overtaken = trying.overtaken()
+        position = self.record(kind, cause=trying.intent.position, occurred_at=trying.asked, **facts)
+        if overtaken:
+            self.heal(cause=position, why="it was read while a call was under way")
+        return position
 
     def lose(self, intent: int, via: str, facts: Mapping[str, Any], occurred_at: int, reason: str) -> bool:
         """Record that nobody knows what became of a call; tell whether that is news."""
@@ -219,10 +235,6 @@ class Errand:
     def record(self, kind: str, **facts: Any) -> int:
         """Record what became of a call, and return its position."""
         return self.site.engine.record(self.entry(kind, **facts)).position
-
-    def asked(self, intent: int) -> int:
-        """Return when a call is made that is made now: after its intent, before all that comes of it."""
-        return max(self._now(), self.at(intent).intent.occurred_at + 1)
 
     def read(self, *, cause: int | None = None, why: str) -> Reading:
         """Read the state back from WeCom, and record it."""

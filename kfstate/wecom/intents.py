@@ -87,10 +87,9 @@ class Known:
 class Intents:
     """Reads the log on. Share one between threads, or between the tasks of a loop."""
 
-    def __init__(self, site: Site, *, patience: float) -> None:
-        """Look at this log; ``patience`` is how many seconds after its intent a call may still be under way."""
+    def __init__(self, site: Site) -> None:
+        """Look at this log."""
         self._site = site
-        self.patience = patience
         self._known: Known | None = None
 
     def read(self, conn: Connection) -> Known:
@@ -106,7 +105,7 @@ class Intents:
 
     def is_abandoned(self, conn: Connection, position: int, recorded_at: int) -> bool:
         """Tell whether nobody will record what became of an intent: its process is gone, or it took too long."""
-        if self._site.clock.now() - recorded_at >= self.patience * SECOND:
+        if self._site.clock.now() - recorded_at >= self._site.patience * SECOND:
             return True
         body = payloads(conn, [position]).get(position)
         process = "" if body is None else (json.loads(body).get("data") or {}).get("process", "")

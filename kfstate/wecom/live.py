@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Live"]
 
-_RETRYING = 60.0
-"""Seconds for which a call may be tried again."""
-
 
 class Live:
     """An engine that is kept in step with WeCom: callbacks, the sync loop, calls that are recorded.
@@ -72,8 +69,8 @@ class Live:
         self.engine = engine
         self._own_client, self._own_engine, self._closed = client is None, False, False
         self.client = client or self._made(engine)
-        self.site = Site.of(engine, self.client)
-        self._intents = Intents(self.site, patience=_RETRYING + 6 * self.settings.timeout)
+        self.site = Site.of(engine, self.client, timeout=self.settings.timeout)
+        self._intents = Intents(self.site)
         self._staff = Staff(self.site)
         self._callback = callback
         sync = self.settings.sync

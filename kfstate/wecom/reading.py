@@ -28,8 +28,6 @@ _UNDER_WAY = (
     "AND i.kind IN ('state_change_intended', 'message_intended') AND NOT EXISTS "
     "(SELECT 1 FROM kf_entry r WHERE r.stream = i.stream AND r.position > i.position AND r.cause = i.position) LIMIT 1"
 )
-_CALLING = 60
-"""Seconds after its intent in which a call may be under way."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,13 +77,14 @@ def read_state(
         tries -= 1
         expected, latest = _known(site, open_kfid, external_userid, aside=aside)
         # As of when it was asked, by WeCom's clock: whatever happens after that is folded after it.
-        asked = site.clock.now() + (site.client.skew or 0)
-        reply = site.client.get_state(open_kfid, external_userid)
+        asked = [_now(site)]
+        with site.client._calls.telling(lambda asked=asked: asked.append(_now(site))):  # type: ignore[misc]  # noqa: SLF001
+            reply = site.client.get_state(open_kfid, external_userid)
         state = -1 if reply.service_state is None else int(reply.service_state)
         servicer = (reply.servicer_userid or "") if state == KfServiceState.MANUAL else ""
         entry = OwnEntry(
             kind="state_reading", actor=actor, open_kfid=open_kfid, external_userid=external_userid,
-            occurred_at=max(asked, latest + 1), reason=reason, request_id=request_id, service_state=state,
+            occurred_at=max(asked[-1], latest + 1), reason=reason, request_id=request_id, service_state=state,
             servicer_userid=servicer, cause=cause,
         )  # fmt: skip
         try:
@@ -100,6 +99,10 @@ def read_state(
             )  # fmt: skip
 
 
+def _now(site: Site) -> int:
+    return site.clock.now() + (site.client.skew or 0)
+
+
 def _known(site: Site, open_kfid: str, external_userid: str, *, aside: bool) -> tuple[Expected, int]:
     """Return the version of a conversation, and its latest time in microseconds."""
     with site.database.reading() as conn:
@@ -107,7 +110,8 @@ def _known(site: Site, open_kfid: str, external_userid: str, *, aside: bool) -> 
         if stream is None:
             return "new", -1
         version, latest = query(conn, _LATEST, (stream.id,))[0]
-        calling = query(conn, _UNDER_WAY, (stream.id, site.clock.now() // SECOND - _CALLING)) if aside else []
+        since = site.clock.now() // SECOND - round(site.patience)
+        calling = query(conn, _UNDER_WAY, (stream.id, since)) if aside else []
     for position, kind, actor, to, servicer, since in calling:
         raise ConcurrentChangeError(
             open_kfid=open_kfid, external_userid=external_userid, intent=position, kind=as_text(kind),

@@ -169,7 +169,7 @@ class _Message:
         against = self._against(seen, code, counted=True)
         if against is not None:
             raise ReplyLostError(self.via, f"the reply was lost, and it cannot be sent again: {against[1]}")
-        return self._call(intent.position, intent.msgid)
+        return self._call(intent.position, intent.msgid, again=True)
 
     def _against(self, seen: Seen, code: "_Code | None", *, counted: bool = False) -> tuple[int, str] | None:
         """Return what forbids the message by what is known: an errcode and a reason."""
@@ -202,11 +202,10 @@ class _Message:
         kind = {"code": self.code} if self.code else {}
         return {"via": self.via, "msgid": msgid, "msgtype": str(self.message["msgtype"])[:64], **kind}
 
-    def _call(self, intent: int, msgid: str) -> Sent:
+    def _call(self, intent: int, msgid: str, *, again: bool = False) -> Sent:
         errand = self.errand
-        asked = errand.asked(intent)
         try:
-            with errand.calling(intent, "message_refused", self.via, asked=asked, **self._facts(msgid)):
+            with errand.calling(intent, "message_refused", self.via, self._facts(msgid), again=again) as trying:
                 repeated = self._made(msgid)
         except WecomError as error:
             refused = errand.at(intent).result("message_refused")
@@ -218,7 +217,7 @@ class _Message:
         except ReplyLostError:
             errand.heal(cause=intent, why="the reply to a message was lost")
             raise
-        position = errand.record("message_sent", cause=intent, occurred_at=asked, **self._facts(msgid))
+        position = errand.answered(trying, "message_sent", **self._facts(msgid))
         return self._sent(intent, position, msgid, repeated=repeated)
 
     def _made(self, msgid: str) -> bool:

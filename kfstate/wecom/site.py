@@ -13,7 +13,10 @@ from kfstate.errors import ArgumentError
 from kfstate.store.database import Database
 from kfstate.wecom.client import Client
 
-__all__ = ["Site"]
+__all__ = ["RETRYING", "Site"]
+
+RETRYING = 60.0
+"""Seconds after its beginning in which a request of a call may go out."""
 
 
 def _owner() -> str:
@@ -23,7 +26,11 @@ def _owner() -> str:
 
 @attrs.frozen(kw_only=True)
 class Site:
-    """The engine with its database, clock and way of waiting; the client; and the name under which leases are held."""
+    """The engine with its database, clock and way of waiting; the client; and the name under which leases are held.
+
+    ``patience`` is how many seconds after its intent a call may still be under way: see :data:`RETRYING`, and then
+    WeCom may take its time to answer.
+    """
 
     engine: Engine
     client: Client
@@ -31,10 +38,11 @@ class Site:
     clock: Clock
     concurrency: Concurrency
     owner: str = attrs.field(factory=_owner)
+    patience: float = 2 * RETRYING + 15
 
     @classmethod
-    def of(cls, engine: Engine, client: Client) -> "Site":
-        """Return what works on this engine, and waits as it does.
+    def of(cls, engine: Engine, client: Client, *, timeout: float = 10.0) -> "Site":
+        """Return what works on this engine, and waits as it does; ``timeout`` is that of the settings.
 
         Raises :class:`~kfstate.errors.ArgumentError` where the engine keeps the log of another corporation.
         """
@@ -44,6 +52,7 @@ class Site:
         return cls(
             engine=engine, client=client, database=engine._database, clock=engine._clock,  # noqa: SLF001
             concurrency=engine._concurrency,  # noqa: SLF001 (the live side is the engine's neighbour)
+            patience=RETRYING + min(timeout, 5.0) + timeout + max(timeout, 60.0),
         )  # fmt: skip
 
     @property
