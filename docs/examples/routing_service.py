@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from kfstate import (
     Clock,
+    ConcurrentChangeError,
     EntryView,
     Event,
     KfServiceState,
@@ -63,23 +64,25 @@ class Router:
         entry = event.entry
         if not self.is_open():
             return
+        waiting = [one.external_userid for one in self.engine.queue(entry.open_kfid) if one.external_userid]
         if entry.kind == "limit_reached":
-            capacity = OVERTIME
+            if entry.external_userid in waiting:
+                self.give(entry, entry.external_userid, OVERTIME)
         elif entry.kind == "servicer_status_change" or any(s.before == "manual" != s.after for s in event.steps):
-            capacity = CAPACITY
-        else:
-            return
-        for waiting in self.engine.queue(entry.open_kfid):
-            if waiting.external_userid and not self.give(entry, waiting.external_userid, capacity):
-                break  # nobody has a place left
+            for customer in waiting:
+                try:
+                    if not self.give(entry, customer, CAPACITY):
+                        break  # nobody has a place left
+                except ConcurrentChangeError as error:  # somebody moves this one: the others still wait
+                    logger.info("entry %d: %s", entry.position, error)
 
     def give(self, entry: EntryView, customer: str, capacity: int) -> bool:
         """Give a customer to the least busy servicer, past those who stopped receiving (95019); else to the pool."""
         try:
             key = f"{entry.position}/{customer}"
             assigned = self.live.assign(entry.open_kfid, customer, capacity=capacity, key=key, actor="router")
-        except StateChangeRefusedError as refusal:  # the customer, or somebody else, was quicker
-            logger.info("entry %d: %s", entry.position, refusal)
+        except StateChangeRefusedError as error:  # the customer, or somebody else, was quicker
+            logger.info("entry %d: %s", entry.position, error)
             return True
         return assigned.servicer_userid is not None
 
@@ -92,8 +95,8 @@ class Router:
                 self.live.send_on_event(*to, code, message, key=key, actor="router")
             else:
                 self.live.send(*to, message, key=key, actor="router")
-        except SendRefusedError as refusal:
-            logger.info("entry %d: %s", entry.position, refusal)
+        except SendRefusedError as error:
+            logger.info("entry %d: %s", entry.position, error)
 
     def is_with_robot(self, entry: EntryView) -> bool:
         """Tell whether it is still our turn: by what the log says now, not when the customer wrote."""

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import attrs
 import httpx2
@@ -19,7 +19,7 @@ from kfstate.testing.fake import Account, Customer
 from kfstate.wecom import Settings
 from kfstate.wecom.settings import CallbackSettings
 from tests.docs.blocks import ROOT
-from tests.wecom.living import AES_KEY, TOKEN, eventually
+from tests.wecom.living import AES_KEY, TOKEN, World, eventually
 
 __all__: list[str] = []
 
@@ -170,6 +170,42 @@ def test_waits_too_long(town: Town) -> None:
     town.clock.advance(20)
     town.writes("价格")  # brings a pull: waits are known as far as the history is
     assert town.becomes(waiting, State.MANUAL, "zhang")
+
+
+def test_one_who_waits_too_long_leaves_the_others_in_line(town: Town) -> None:
+    """Who has waited for a second goes to nobody who is full, because another one has waited for five minutes."""
+    town.account.servicer("wang")
+    for _ in range(6):
+        customer = town.writes("人工")
+        assert eventually(lambda one=customer: town.wecom.state(town.account, one).service_state == State.MANUAL)  # type: ignore[misc]
+    waiting = town.writes("人工")
+    assert town.becomes(waiting, State.QUEUE)
+    town.clock.advance(310)
+    late = town.writes("人工")  # brings a pull, too
+    assert eventually(lambda: town.wecom.state(town.account, waiting).service_state == State.MANUAL)
+    assert town.becomes(late, State.QUEUE)
+    assert not eventually(lambda: town.wecom.state(town.account, late).service_state == State.MANUAL, 0.5)
+
+
+def test_one_who_is_moved_by_somebody_else_holds_up_nobody(tmp_path: Path) -> None:
+    """The others who wait get the places that have become free."""
+    clock = FrozenClock.at(MORNING)
+    world = World.make(f"sqlite:///{tmp_path / 'routing.db'}", clock)
+    try:
+        ids = world.account.open_kfid
+        first, second = (world.customer("人工") for _ in range(2))
+        world.live.sync()
+        for customer in (first, second):
+            world.live.change_state(ids, customer.external_userid, 2)
+        moving = {"kind": "state_change_intended", "actor": "zhao", "open_kfid": ids, "service_state": 4}
+        world.engine.record({**moving, "external_userid": first.external_userid})
+        module = example()
+        free = SimpleNamespace(kind="servicer_status_change", open_kfid=ids, position=99)
+        module.Router(world.live, clock).dispatch(SimpleNamespace(entry=free, steps=()))
+        assert State.QUEUE == world.wecom.state(world.account, first).service_state
+        assert State.MANUAL == world.wecom.state(world.account, second).service_state
+    finally:
+        world.close()
 
 
 def test_off_hours(town: Town) -> None:
