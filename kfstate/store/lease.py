@@ -15,6 +15,8 @@ from kfstate.store.tables import kf_lease
 __all__ = ["Lease", "LeaseKey", "check", "claim", "is_held", "release", "release_all", "renew"]
 
 _held = kf_lease.c
+_AHEAD = 2
+"""A lease that lasts for more than so many lengths was taken by a clock that ran ahead: it holds nobody up."""
 
 
 @attrs.frozen
@@ -36,15 +38,16 @@ class Lease:
     until: int
 
 
-def is_held(conn: Connection, key: LeaseKey, *, now: int) -> bool:
-    """Tell whether somebody has a lease; locks nothing."""
+def is_held(conn: Connection, key: LeaseKey, *, now: int, length: int) -> bool:
+    """Tell whether somebody has a lease of about ``length`` microseconds; locks nothing."""
     row = _find(conn, key)
-    return row is not None and row.owner != "" and row.lease_until > now
+    return row is not None and row.owner != "" and now < row.lease_until <= now + _AHEAD * length
 
 
 def claim(conn: Connection, key: LeaseKey, owner: str, *, clock: Clock, length: int) -> Lease | None:
     """Become the one holder for ``length`` microseconds; None where somebody else is.
 
+    One that would last for more than twice as long is taken over: it is of a clock that ran ahead.
     Raises ``sqlalchemy.exc.IntegrityError`` where somebody else claims the same lease for the first time meanwhile.
     """
     row = _find(conn, key, lock=True)
@@ -57,7 +60,7 @@ def claim(conn: Connection, key: LeaseKey, owner: str, *, clock: Clock, length: 
         return lease
     now = clock.now()
     lease = Lease(key, row.epoch + 1, owner, now + length)
-    free = or_(_held.owner == "", _held.lease_until <= now)
+    free = or_(_held.owner == "", _held.lease_until <= now, _held.lease_until > now + _AHEAD * length)
     values = {"owner": owner, "epoch": lease.epoch, "lease_until": lease.until}
     taken = conn.execute(update(kf_lease).where(_is(key), _held.epoch == row.epoch, free).values(values)).rowcount == 1
     return lease if taken else None

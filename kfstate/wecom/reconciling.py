@@ -251,7 +251,7 @@ class Sweeper:
     def _claim(self, name: str, length: int) -> Lease | None:
         site, key = self.site, LeaseKey(self.site.corp_id, _LEASE, name)
         with site.database.reading() as conn:  # looking locks nothing
-            if leases.is_held(conn, key, now=site.clock.now()):
+            if leases.is_held(conn, key, now=site.clock.now(), length=length):
                 return None
         try:
             with quietly(), site.database.writing() as conn:

@@ -135,7 +135,7 @@ class Puller:
         """Take the lease, and the cursor with a new epoch; None where another process has them."""
         site, key = self.site, LeaseKey(self.site.corp_id, _LEASE, open_kfid)
         with site.database.reading() as conn:  # looking locks nothing
-            if leases.is_held(conn, key, now=site.clock.now()):
+            if leases.is_held(conn, key, now=site.clock.now(), length=self._length):
                 return None
         try:
             with quietly(), site.database.writing() as conn:

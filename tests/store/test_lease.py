@@ -104,3 +104,19 @@ def test_many_want_it_for_the_first_time(base: Database, clock: FrozenClock) -> 
     for thread in threads:
         thread.join()
     assert [1] == [lease.epoch for lease in got]
+
+
+def test_a_clock_that_ran_ahead(base: Database, clock: FrozenClock) -> None:
+    """A lease that lasts much longer than leases do holds nobody up; one of a clock a little ahead does."""
+    for ahead, held in ((0, True), (29, True), (31, False), (3600, False)):
+        key = LeaseKey("ww1", "sync", f"wk{ahead}")
+        first = claim(base, "a", FrozenClock.at(1_767_225_600 + ahead), key)
+        assert first is not None
+        with base.reading() as conn:
+            assert leases.is_held(conn, key, now=clock.now(), length=LENGTH) is held
+        second = claim(base, "b", clock, key)
+        assert (second is None) is held
+        if second is not None:
+            assert 2 == second.epoch
+            with pytest.raises(LeaseLostError), base.writing() as conn:
+                leases.check(conn, first)
