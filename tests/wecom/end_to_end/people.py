@@ -119,7 +119,11 @@ def _rests(people: People, account: Account, _: Customer, servicer: str) -> None
         people.rested.add(name)
 
 
-_WAITING: Weighted[Act] = Weighted((70, _writes), (10, _enters), (10, _clicks), (10, _rests))
+def _waits(_people: People, _account: Account, _customer: Customer, _: str) -> None:
+    """It is the service's turn."""
+
+
+_WAITING: Weighted[Act] = Weighted((70, _waits), (18, _writes), (4, _enters), (5, _clicks), (3, _rests))
 _PLAN: Mapping[State, Weighted[Act]] = MappingProxyType(
     {
         State.UNTREATED: _WAITING,
@@ -128,7 +132,7 @@ _PLAN: Mapping[State, Weighted[Act]] = MappingProxyType(
         State.MANUAL: Weighted(
             (30, _answers), (15, _hands_over), (5, _takes_back), (30, _ends), (20, _writes), (5, _clicks)
         ),
-        State.FINISHED: Weighted((70, _writes), (10, _enters), (10, _clicks), (5, _takes_back), (5, _answers)),
+        State.FINISHED: Weighted((80, _writes), (5, _enters), (8, _clicks), (3, _takes_back), (4, _answers)),
     }
 )
 """What may happen next, by the state of the session."""

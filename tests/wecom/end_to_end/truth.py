@@ -153,7 +153,8 @@ class Truth:
                     yield Problem(key, f"{made[wanted]} calls to {to} for {intents[wanted]} intents: one was repeated")
             sends = {row.ref for row in self.talks.get(key, []) if row.kind == "message_intended"}
             for call in calls:
-                if call.name == "send_msg" and call.request.get("msgid") not in sends:
+                sent = call.name == "send_msg" and call.errcode not in NOT_CARRIED_OUT
+                if sent and call.request.get("msgid") not in sends:
                     yield Problem(key, f"message {call.request.get('msgid')} was sent without an intent")
 
     # Each refusal is healed by one reading, if any
