@@ -43,7 +43,8 @@ class _Answer:
 class CallbackApp:
     """Answer WeCom's GET check and its POSTs; tell ``on_notice`` of each callback once, after the answer.
 
-    ``path``: the only one that is answered; without it all are, for whoever mounts the application has chosen one.
+    ``path``: the only one that is answered, as it is or below where the application is mounted; without it all are,
+    for whoever mounts the application has chosen one.
     ``max_body`` is in bytes, ``body_timeout`` in seconds: WeCom itself waits for five.
     """
 
@@ -90,7 +91,7 @@ class CallbackApp:
                 await self._tell(notice)
 
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[_Answer, Notice | None]:
-        if self._path is not None and scope["path"] != self._path:
+        if self._path is not None and not _is_at(scope, self._path):
             raise CallbackError("path", "there is nothing at this path", HTTPStatus.NOT_FOUND)
         if scope["method"] not in {"GET", "POST"}:
             raise CallbackError("method", "the method is neither GET nor POST", HTTPStatus.METHOD_NOT_ALLOWED)
@@ -148,6 +149,21 @@ class CallbackApp:
                 await said
         except Exception:
             _logger.exception("on_notice failed; nobody was woken by %s", notice)
+
+
+def _is_at(scope: Scope, path: str) -> bool:
+    """Tell whether a request is for a path: as it came in, or below where the application is mounted, or mounted there.
+
+    Servers and frameworks put ``root_path`` before ``path``; some, and older ones, take it away.
+    """
+    root, full = scope.get("root_path", "").rstrip("/"), scope["path"]
+    below = _below(root, full)
+    outer = _below(scope.get("app_root_path", "").rstrip("/"), full)
+    return path in {full, below, outer} or (below in {"", "/"} and root.endswith(path))
+
+
+def _below(root: str, path: str) -> str:
+    return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
 
 
 def _is_async(function: OnNotice) -> bool:
