@@ -1,5 +1,6 @@
 """Which process recorded an intent, and whether it still runs: told for processes of this machine only."""
 
+import os
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,10 @@ def is_gone(process: str) -> bool:
     """Tell whether a process has certainly ended; one of another machine, or another container, may be alive."""
     here, _, rest = process.partition(":")
     pid, _, started = rest.partition(":")
-    return bool(here) and here == _here() and pid.isdecimal() and started != _started(pid)
+    if not here or here != _here() or not pid.isdecimal():
+        return False
+    found = _started(pid)
+    return found != started and (bool(found) or not _is_there(int(pid)))
 
 
 @cache
@@ -40,8 +44,19 @@ def _pid() -> str:
 
 
 def _started(pid: str) -> str:
-    """Return when a process was started, in ticks since the boot; '' where there is none, or it has ended."""
+    """Return when a process was started, in ticks since the boot, ``ended``, or '' where it is not shown."""
     with suppress(OSError):
         fields = (_PROC / pid / "stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[_STARTED]
+        return "ended" if fields[0] in "ZX" else fields[_STARTED]
     return ""
+
+
+def _is_there(pid: int) -> bool:
+    """Ask the kernel for a process that is not shown: ``/proc`` may hide those of other users (``hidepid``)."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
