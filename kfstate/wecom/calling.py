@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import attrs
 import msgspec
 
-from kfstate.clock import SECOND, Clock
+from kfstate.clock import Clock
 from kfstate.concurrency import Concurrency
 from kfstate.errors import ArgumentError, ClosedError, ReplyError, ReplyLostError, UnreachableError, WecomError
 from kfstate.store.database import Database
@@ -17,6 +17,7 @@ from kfstate.wecom.rates import Rates
 from kfstate.wecom.replying import reply
 from kfstate.wecom.retrying import Retries, retried
 from kfstate.wecom.secret import Secret
+from kfstate.wecom.skew import Skew
 from kfstate.wecom.tokens import Tokens, TokenSource, fetcher
 from kfstate.wecom.transport import Answer, Params, Transport
 from kfstate.wire import KfReply
@@ -72,10 +73,15 @@ class Calls:
         retries: Retries,
     ) -> None:
         self.rates = Rates(clock)
-        self.skew: int | None = None
+        self._skew = Skew()
         self._secret, self._transport, self._clock, self._retries = secret, transport, clock, retries
         self._tokens = tokens or self._source(corp_id, database, concurrency)
         self._closing = concurrency.signal()
+
+    @property
+    def skew(self) -> int | None:
+        """How far WeCom's clock is ahead, in microseconds; None: nobody knows yet."""
+        return self._skew.value
 
     def close(self) -> None:
         """End whoever waits, and close the transport."""
@@ -135,12 +141,13 @@ class Calls:
         self.rates.ask(key)
         if (goes_out := _GOES_OUT.get()) is not None:
             goes_out()
-        asked = self._clock.now()
+        sent = self._clock.now()
         answer = self._sent(call, params, content)
-        self._note(answer, asked)
+        received = self._clock.now()
         try:
             result = read(answer)
         except WecomError as error:
+            self._note(answer, sent, received)
             if error.retry != "limit":
                 raise
             raise self.rates.refused(key, error) from None
@@ -149,6 +156,7 @@ class Calls:
             if not call.changes or (400 <= error.status < 500 and error.status != 408):
                 raise
             raise ReplyLostError(call.name, str(error)) from error
+        self._note(answer, sent, received)  # of a reply only: a proxy has a clock of its own
         self.rates.accepted(key)
         return result
 
@@ -163,18 +171,9 @@ class Calls:
             failed = kind(call.name, error.reason)
         raise failed
 
-    def _note(self, answer: Answer, asked: int) -> None:
-        """Work out how far WeCom's clock is ahead: never too far.
-
-        ``Date`` has whole seconds, so that an answer gives a least and a most; the greatest least that no answer since
-        has disproved is the best. An entry of ours that seemed to come after what it came before could end a session
-        in which the customer has just written.
-        """
-        if (date_at := answer.date_at) is None:
-            return
-        least, before = date_at - self._clock.now(), self.skew
-        possible = before is not None and least <= before < date_at + SECOND - asked
-        self.skew = before if possible else least
+    def _note(self, answer: Answer, sent: int, received: int) -> None:
+        if (date_at := answer.date_at) is not None:
+            self._skew.note(date_at, sent, received)
 
     def _pause(self, seconds: float) -> None:
         if self._closing.wait(seconds):

@@ -116,7 +116,7 @@ class Client:
         """How far WeCom's clock is ahead of ours at least, in microseconds, by the ``Date`` of its answers.
 
         That has whole seconds: this is up to a second too little, the less the more answers came. None before the
-        first.
+        first. Where it is more than an hour, three replies in a row have to say so.
         """
         return self._calls.skew
 

@@ -25,6 +25,7 @@ from kfstate.store.envelope import OwnEntry
 from kfstate.store.lease import Lease, LeaseKey
 from kfstate.wecom.replying import PulledPage
 from kfstate.wecom.site import Site
+from kfstate.wecom.skew import BELIEVED
 
 __all__ = ["KEPT", "Gap", "Outcome", "Pulled", "Puller"]
 
@@ -179,8 +180,8 @@ class Puller:
         """Take an account away from a pull of ours that does not end, so that another process may go on at once."""
         site = self.site
         with quietly(), site.database.writing() as conn:
-            leases.release_all(conn, LeaseKey(site.corp_id, _LEASE, open_kfid), site.owner)
-            cursors.claim(conn, open_kfid, corp_id=site.corp_id)
+            if leases.release_all(conn, LeaseKey(site.corp_id, _LEASE, open_kfid), site.owner):
+                cursors.claim(conn, open_kfid, corp_id=site.corp_id)
 
     def _release(self, lease: Lease) -> None:
         try:
@@ -274,7 +275,7 @@ class Puller:
 
     def _began(self, done: Pulled) -> int:
         """Return when the pull began, by WeCom's clock where that is behind ours: its entries carry its time."""
-        skew = self.site.client.skew or 0
+        skew = max(self.site.client.skew or 0, -BELIEVED)
         return done.began_at + (skew if skew < -SECOND else 0)
 
 
