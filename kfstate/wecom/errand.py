@@ -192,17 +192,22 @@ class Errand:
     ) -> Iterator[Trying]:  # fmt: skip
         """Record what became of the call inside, where it fails; ``facts`` are those of the refusal.
 
-        What the call raises is raised. ``again``: nobody knows what became of the same call before.
+        What the call raises is raised. ``again``: nobody knows what became of the same call before, and a refusal of
+        this one does not tell, so that none is recorded.
         """
         trying = Trying.of(self.site, self.open_kfid, lost, self.at(intent).intent, again=again)
         try:
             with self.site.client._calls.telling(trying.goes_out):  # noqa: SLF001
                 yield trying
         except WecomError as error:
+            if again:
+                raise
             data = {"errmsg": error.errmsg}
             self.record(refused, cause=intent, occurred_at=trying.asked, errcode=error.errcode, data=data, **facts)
             raise
         except _UNDONE as error:
+            if again:
+                raise
             data = {"error": str(error)[:1000]}
             self.record(refused, cause=intent, occurred_at=trying.asked, errcode=BUSY, data=data, **facts)
             raise

@@ -27,6 +27,8 @@ __all__ = ["Sent", "send", "send_on_event"]
 
 _USED = 95033
 _BAD_CODE = 40029
+_SETTLED = REFUSALS | {_BAD_CODE}
+"""What WeCom may well answer because the message was sent before."""
 _LOOK_BACK = 3 * 86_400
 _GIVEN = "SELECT valid_until, only_state FROM kf_code WHERE stream = ? AND code = ? ORDER BY position DESC LIMIT 1"
 _TAKEN = (
@@ -208,6 +210,11 @@ class _Message:
             with errand.calling(intent, "message_refused", self.via, self._facts(msgid), again=again) as trying:
                 repeated = self._made(msgid)
         except WecomError as error:
+            if again and error.errcode in _SETTLED:
+                if error.errcode in STATE_IS_WRONG:
+                    errand.heal(cause=intent, why=f"refused with {error.errcode}")
+                told = f"the reply was lost, and it cannot be sent again: {errcode(error.errcode).meaning}"
+                raise ReplyLostError(self.via, f"{told} ({error.errcode})") from error
             refused = errand.at(intent).result("message_refused")
             if error.errcode not in REFUSALS or refused is None:
                 raise

@@ -1,4 +1,4 @@
-"""Calls that take long: what the log says afterwards is what WeCom did, whatever was read and heard meanwhile."""
+"""Calls that take long, or whose reply is lost: what the log says afterwards is what WeCom did, and nothing else."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kfstate import Engine
-from kfstate.errors import ConcurrentChangeError, UnreachableError
+from kfstate.errors import ConcurrentChangeError, RateLimitError, ReplyLostError, UnreachableError
 from kfstate.wecom import Answer
 from kfstate.wecom.transport import Params
 from tests.wecom.desk import Desk, desk_on
@@ -161,3 +161,21 @@ def test_call_that_comes_too_late_is_not_made(desk: Desk, monkeypatch: pytest.Mo
             desk.change(customer, 2, key="k")
     assert (0, ["state_change_intended", "state_change_refused"]) == (desk.calls(), desk.kinds(customer, 2))
     assert "api" == desk.change(customer, 2, key="k").evidence
+
+
+def test_used_code_after_a_lost_reply(desk: Desk) -> None:
+    """A refusal over the code tells nothing of the message that may have used it: none is recorded."""
+    customer = desk.customer()
+    code = desk.change(customer, 2).code
+    desk.world.wecom.fail_next("send_msg_on_event", "dropped", carried_out=True)
+    with pytest.raises(ReplyLostError):
+        desk.on_event(customer, code, key="k")
+    desk.world.wecom.fail_next("send_msg_on_event", "errcode", errcode=45009)
+    for error, told in ((RateLimitError, "45009"), (ReplyLostError, "cannot be sent again.*40029")):
+        with pytest.raises(error, match=told):
+            desk.on_event(customer, code, key="k")
+        desk.world.clock.advance(61)
+    with pytest.raises(ReplyLostError, match="40029"):
+        desk.on_event(customer, code, key="k")
+    assert 4 == desk.calls("send_msg_on_event")
+    assert [] == [step for step in desk.world.engine.read_all() if step.kind == "message_refused"]
