@@ -20,7 +20,7 @@ __all__ = ["CHANGE", "MESSAGE", "Intent", "Intents", "Known"]
 
 CHANGE, MESSAGE = "state_change_intended", "message_intended"
 _LOST = "reply_lost"
-_STATED = ("state_changed", "state_reading", "session_status_change", "correction")
+_STATED = ("state_changed", "state_reading", "session_status_change", "correction", "session_expired")
 """What names a state, so that it settles what became of a change whose reply was lost."""
 _ASSIGNING = frozenset({"state_changed", "session_status_change"})
 _RESULTS = frozenset({"state_changed", "state_change_refused"})
@@ -34,6 +34,8 @@ _AFTER = (
 _STRIDE = 10 * PAGE
 _LOOK_BACK = 3 * 86_400 * SECOND
 """Older intents are of sessions that are over."""
+_SESSION = 2 * 86_400 * SECOND
+"""What was lost longer ago, and could not be read since, holds no place any more."""
 _MANUAL = 3
 
 
@@ -58,7 +60,8 @@ class Intent:
 class Known:
     """What the log says up to a position.
 
-    ``open`` are intents by their position, ``lost`` changes whose reply was lost and of which nothing was heard since;
+    ``open`` are intents by their position, ``lost`` changes whose reply was lost and of which nothing was heard since,
+    in the last 48 hours;
     ``assigned`` is when each servicer last got a session (seconds), within the three days that are looked at.
     """
 
@@ -100,6 +103,9 @@ class Intents:
             known = Known(_position_at(conn, site.clock.now() - _LOOK_BACK, head))
         while known.until < head:
             known = _read_on(conn, known, min(head, known.until + _STRIDE), site.corp_id)
+        since = site.clock.now() - _SESSION
+        if any(one.recorded_at < since for one in known.lost.values()):
+            known = attrs.evolve(known, lost={at: one for at, one in known.lost.items() if one.recorded_at >= since})
         self._known = known
         return known
 
