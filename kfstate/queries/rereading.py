@@ -49,8 +49,9 @@ def suspects(
 ) -> list[Suspect]:
     """Return whom to read as of ``now`` (seconds), at most ``limit``; no erased ones.
 
-    Doubtful ones come first: among those the sessions that run, with new customers (``first_seen``) behind the others.
-    Then come MANUAL without a servicer's message, the pool, the rest; in each the longest wait first.
+    Doubtful ones come first, with new customers (``first_seen``) behind the others. Then come MANUAL without a
+    servicer's message, the pool, the rest; in each the longest wait first. Sessions that are over, and doubtful, come
+    at the end: they may be many, and nobody waits in them.
     ``everything``: every session that runs, and then every conversation of the last 48 hours.
     """
     ages = ages or Ages()
@@ -64,7 +65,8 @@ def suspects(
         cases.append(f"WHEN c.service_state <> 4 OR c.second > ? THEN {len(_WHYS) - 1}")
         values.append(now - _RECENT)
     ranked = (
-        "SELECT c.stream AS stream, c.open_kfid AS open_kfid, n.value AS customer, c.service_state AS state, "
+        "SELECT c.stream AS stream, c.open_kfid AS open_kfid, n.value AS customer, "
+        "CASE WHEN c.expires_at <= ? THEN 4 ELSE c.service_state END AS state, "
         f"c.since AS since, c.doubt AS doubt, CASE WHEN {doubt} <> 'none' THEN 0 WHEN c.expires_at <= ? THEN NULL "
         f"{' '.join(cases)} ELSE NULL END AS pressing FROM kf_conversation c "
         "JOIN kf_name n ON n.id = c.customer LEFT JOIN kf_account a ON a.open_kfid = c.open_kfid "
@@ -73,8 +75,9 @@ def suspects(
     rows = query(
         conn,
         f"SELECT r.stream, r.open_kfid, r.customer, r.pressing FROM ({ranked}) r WHERE r.pressing IS NOT NULL "
-        "ORDER BY r.pressing, CASE WHEN r.state = 4 THEN 2 WHEN r.doubt = 'first_seen' THEN 1 ELSE 0 END, "
+        "ORDER BY CASE WHEN r.state = 4 THEN 1 ELSE 0 END, r.pressing, "
+        "CASE WHEN r.doubt = 'first_seen' THEN 1 ELSE 0 END, "
         "COALESCE(r.since, 0), r.stream LIMIT ?",
-        (*times, now, *values, corp_id, limit),
+        (now, *times, now, *values, corp_id, limit),
     )
     return [Suspect(stream, open_kfid, customer, _WHYS[why]) for stream, open_kfid, customer, why in rows]

@@ -90,6 +90,22 @@ def test_signs_of_life(shop: Shop) -> None:
 
 
 @SQLITE
+@pytest.mark.parametrize("ticking", [False, True])
+def test_expired_ones_do_not_hold_up_those_that_run(shop: Shop, *, ticking: bool) -> None:
+    """However many sessions have run out: whoever has a servicer who is silent is read first."""
+    for number in range(5):
+        shop.customer(f"wm-expired{number}", to=1)
+    shop.after(49 * 3600)
+    shop.customer("wm-running", to=3, servicer="zhang")
+    if ticking:
+        shop.engine.tick()
+    shop.after(3600)
+    before = len(shop.asked())
+    shop.sweep(readings=2)
+    assert "wm-running" == shop.asked()[before]
+
+
+@SQLITE
 def test_order(shop: Shop) -> None:
     """Doubtful ones first, then MANUAL, then the pool, then the rest; in each the longest wait first."""
     ended = shop.customer("wm-ended", to=3, servicer="zhang")
@@ -116,9 +132,9 @@ def test_order(shop: Shop) -> None:
     shop.after(1_800)
     done = shop.sweep(readings=3)
     assert ("complete", 3, 1) == (done.outcome, done.read, done.left)
-    assert ["wm-doubt", "wm-unknown", "wm-ended"] == shop.asked()[2:]
+    assert ["wm-doubt", "wm-unknown", "wm-manual1"] == shop.asked()[2:]
     shop.sweep()
-    assert ["wm-manual1", "wm-manual2", "wm-pool1", "wm-pool2", "wm-new1", "wm-new2"] == shop.asked()[5:]
+    assert ["wm-manual2", "wm-pool1", "wm-pool2", "wm-new1", "wm-new2", "wm-ended"] == shop.asked()[5:]
     assert 0 == shop.sweep().read
 
 
