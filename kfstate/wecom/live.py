@@ -224,8 +224,10 @@ class Live:
         where nothing came of the first (WeCom was not reached, or was busy), it is tried again.
 
         Raises :class:`~kfstate.errors.StateChangeRefusedError`; :class:`~kfstate.errors.ConcurrentChangeError` where
-        somebody else changes the conversation; :class:`~kfstate.errors.ReplyLostError` where it may have been changed
-        (with the same ``key`` again, it is found out); :class:`~kfstate.errors.WecomError` and
+        somebody else changes the conversation (:class:`~kfstate.errors.VersionConflictError` where so much comes in
+        that twenty decisions are out of date: nothing was done, ask again);
+        :class:`~kfstate.errors.ReplyLostError` where it may have been changed (with the same ``key`` again, it is
+        found out); :class:`~kfstate.errors.WecomError` and
         :class:`~kfstate.errors.UnreachableError` where it certainly was not.
         """
         errand = self._errand(open_kfid, external_userid, actor, reason, request_id)
@@ -273,7 +275,8 @@ class Live:
         was quicker keeps it. With ``transfer`` it goes over to whom ``choose`` names.
         The intent reserves the servicer's place: where somebody else was given one meanwhile, ``choose`` is asked
         again, and so it is without those whom WeCom does not take (95014, 95019). ``choose`` runs outside of any lock.
-        Raises what :meth:`change_state` raises.
+        ``key``: asked again with it, the first result is returned, the pool as well, and nobody is chosen; what was
+        found served, or in the pool, was no change, and stands under no key. Raises what :meth:`change_state` raises.
         """
         errand = self._errand(open_kfid, external_userid, actor, reason, request_id)
         departments = self._staff.departments(open_kfid)
