@@ -14,7 +14,6 @@ from kfstate.errors import (
     ArgumentError,
     ClosedError,
     ConcurrentChangeError,
-    EnvelopeError,
     KfstateError,
     ReplyError,
     ReplyLostError,
@@ -252,7 +251,7 @@ class Errand:
         """Read the state back where that can be done; None: it stays in doubt."""
         try:
             return self.read(cause=cause, why=why)
-        except (WecomError, UnreachableError, ReplyError, EnvelopeError, VersionConflictError):
+        except (WecomError, UnreachableError, ReplyError, VersionConflictError, ClosedError):
             return None
 
     def give_way(self, intent: Intent) -> None:

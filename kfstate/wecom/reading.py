@@ -5,7 +5,7 @@ from typing import Literal
 import attrs
 
 from kfstate.clock import SECOND
-from kfstate.errors import ConcurrentChangeError, VersionConflictError
+from kfstate.errors import ConcurrentChangeError, EnvelopeError, ReplyError, VersionConflictError
 from kfstate.queries.history import STEPS, step_views
 from kfstate.queries.views import StepView
 from kfstate.service_state import KfServiceState
@@ -71,7 +71,7 @@ def read_state(
 
     Raises what the client does; :class:`~kfstate.errors.ConcurrentChangeError` where such a call is under way;
     :class:`~kfstate.errors.VersionConflictError` where all ``tries`` came to nothing;
-    :class:`~kfstate.errors.EnvelopeError` where WeCom said what can be no state.
+    :class:`~kfstate.errors.ReplyError` where WeCom said what can be no state.
     """
     while True:
         tries -= 1
@@ -82,11 +82,16 @@ def read_state(
             reply = site.client.get_state(open_kfid, external_userid)
         state = -1 if reply.service_state is None else int(reply.service_state)
         servicer = (reply.servicer_userid or "") if state == KfServiceState.MANUAL else ""
-        entry = OwnEntry(
-            kind="state_reading", actor=actor, open_kfid=open_kfid, external_userid=external_userid,
-            occurred_at=max(asked[-1], latest + 1), reason=reason, request_id=request_id, service_state=state,
-            servicer_userid=servicer, cause=cause,
-        )  # fmt: skip
+        try:
+            entry = OwnEntry(
+                kind="state_reading", actor=actor, open_kfid=open_kfid, external_userid=external_userid,
+                occurred_at=max(asked[-1], latest + 1), reason=reason, request_id=request_id, service_state=state,
+                servicer_userid=servicer, cause=cause,
+            )  # fmt: skip
+        except EnvelopeError as error:
+            if error.path not in {"$.service_state", "$.servicer_userid"}:
+                raise
+            raise ReplyError("service_state/get", 200, error.path, str(error.value)[:200], error.reason) from error
         try:
             position = site.engine.record(entry, expected=expected).position
         except VersionConflictError:

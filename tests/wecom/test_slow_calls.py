@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from kfstate import Engine
-from kfstate.errors import ConcurrentChangeError, RateLimitError, ReplyLostError, UnreachableError
-from kfstate.wecom import Answer
+from kfstate.errors import ConcurrentChangeError, RateLimitError, ReplyError, ReplyLostError, UnreachableError
+from kfstate.testing import FrozenClock
+from kfstate.wecom import Answer, Live, Settings
 from kfstate.wecom.transport import Params
 from tests.wecom.desk import Desk, desk_on
 from tests.wecom.living import live_on
+from tests.wecom.scripted import NOW, Scripted, api, ok
 
 __all__: list[str] = []
 
@@ -179,3 +181,30 @@ def test_used_code_after_a_lost_reply(desk: Desk) -> None:
         desk.on_event(customer, code, key="k")
     assert 4 == desk.calls("send_msg_on_event")
     assert [] == [step for step in desk.world.engine.read_all() if step.kind == "message_refused"]
+
+
+def test_closed_under_a_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked for it is told that it may have been made, not that somebody closed the client."""
+    customer = desk.customer()
+    desk.world.wecom.fail_next("service_state/trans", "dropped", carried_out=True)
+    meanwhile(desk, monkeypatch, "/trans", before=desk.world.live.client._calls._closing.set)
+    with pytest.raises(ReplyLostError):
+        desk.change(customer, 2)
+    assert (["state_change_intended", "reply_lost"], "reply_lost") == (
+        desk.kinds(customer, 2), desk.view(customer).doubt,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [{"service_state": 9}, {"service_state": 3, "servicer_userid": "张三"}])
+def test_reading_that_is_no_state(url: str, said: dict[str, Any]) -> None:
+    """It is no reply: an error that callers are told of, and nothing is recorded."""
+    wecom, clock = Scripted(), FrozenClock.at(NOW)
+    wecom.on("service_state/get", ok(**said))
+    with Engine(url, clock=clock) as engine:
+        live = Live(engine, Settings(), client=api(wecom, clock))
+        with pytest.raises(ReplyError, match="service_state/get") as caught:
+            live.change_state("wk1", "wm1", 2)
+        name, value = list(said.items())[-1]
+        assert (f"$.{name}", str(value)) == (caught.value.path, caught.value.value)
+        assert ["machine_activated"] == [entry.kind for entry in engine.read_all()]
+        live.close()
