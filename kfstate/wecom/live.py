@@ -227,8 +227,8 @@ class Live:
         somebody else changes the conversation (:class:`~kfstate.errors.VersionConflictError` where so much comes in
         that twenty decisions are out of date: nothing was done, ask again);
         :class:`~kfstate.errors.ReplyLostError` where it may have been changed (with the same ``key`` again, it is
-        found out); :class:`~kfstate.errors.WecomError` and
-        :class:`~kfstate.errors.UnreachableError` where it certainly was not.
+        found out); :class:`~kfstate.errors.WecomError`, :class:`~kfstate.errors.UnreachableError` and
+        :class:`~kfstate.errors.ReplyError` where it certainly was not.
         """
         errand = self._errand(open_kfid, external_userid, actor, reason, request_id)
         return change_state(errand, to, servicer=servicer, key=key)
