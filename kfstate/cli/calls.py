@@ -134,6 +134,8 @@ def assign(
         settings: A TOML file with settings; the environment goes before it.
         ctx: The settings of this run.
     """
+    if capacity is not None and capacity < 0:
+        raise UsageError(f"--capacity: {capacity} is less than 0")
     from kfstate.wecom import least_loaded
 
     def choose(among: "Candidates") -> str | None:
@@ -183,6 +185,8 @@ def _message(text: str, message: str | None) -> dict[str, Any]:
                 raise UsageError("send: give the text, or pipe it in")
             text = sys.stdin.read().rstrip("\n")
         return {"msgtype": "text", "text": {"content": text}}
+    if text not in _STDIN:
+        raise UsageError("send: a text and --message are two messages; give one of them")
     try:
         found = json.loads(message)
     except ValueError as error:

@@ -7,6 +7,7 @@ from kfstate.errors import (
     ConcurrentChangeError,
     CursorConflictError,
     KfstateError,
+    SettingsError,
     StoreError,
     UnknownConversationError,
     VersionConflictError,
@@ -32,7 +33,7 @@ class Exit(enum.IntEnum):
 MEANINGS = {
     Exit.OK: "done",
     Exit.REJECTED: "something was rejected, or a check failed; the rest is done",
-    Exit.USAGE: "the command line is wrong; nothing was done",
+    Exit.USAGE: "the command line or a setting is wrong; nothing was done",
     Exit.UNKNOWN_CONVERSATION: "no entry of this conversation is in the log",
     Exit.DATABASE: "the database is not there, cannot be opened, is locked, or has another schema",
     Exit.CONFLICT: "a stream or a cursor is not where the caller expected it, or somebody else was quicker",
@@ -53,7 +54,7 @@ class DatabaseError(Exception):
 def exit_of(error: Exception) -> tuple[Exit, str] | None:
     """Return the exit code of an error and its one line; None: nobody foresaw it."""
     line = " ".join(str(error).split())
-    if isinstance(error, UsageError):
+    if isinstance(error, (UsageError, SettingsError)):
         return Exit.USAGE, line
     if isinstance(error, UnknownConversationError):
         return Exit.UNKNOWN_CONVERSATION, line

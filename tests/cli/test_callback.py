@@ -108,7 +108,7 @@ def test_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Without token, without a file, with a wrong port: one line, and nothing is served."""
     monkeypatch.chdir(tmp_path)
     done = kfstate("--corp-id", CORP, "callback", "serve")
-    assert (1, "kfstate: the environment: callback.token is missing") == (done.code, done.err.partition(";")[0])
+    assert (2, "kfstate: the environment: callback.token is missing") == (done.code, done.err.partition(";")[0])
     done = kfstate("callback", "serve", "--settings", "none.toml")
     assert "none.toml: the file is No such file" in done.err
     done = kfstate("callback", "serve", "--port", "70000")

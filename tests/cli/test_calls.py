@@ -97,3 +97,15 @@ def test_state_that_is_none() -> None:
     done = kfstate("state", "change", "wk1", "wm1", "busy", *SETTINGS)
     assert 2 == done.code
     assert "3 manual" in done.err
+
+
+def test_contradictions(wecom: FakeWecom) -> None:
+    """Two messages at once, and fewer than no sessions, are mistakes: nothing is done."""
+    message = '{"msgtype": "text", "text": {"content": "b"}}'
+    for words, told in (
+        (("send", "wk1", "wm1", "a", "--message", message), "--message"),
+        (("assign", "wk1", "wm1", "--capacity", "-1"), "--capacity"),
+    ):
+        done = kfstate(*words, *SETTINGS)
+        assert (2, True) == (done.code, told in done.err)
+    assert not wecom.calls

@@ -69,8 +69,8 @@ def test_wecom_that_is_away(wecom: FakeWecom) -> None:
     ("words", "code", "told"),
     [
         (["--readings", "0", "--settings", "kfstate.toml"], 2, "--readings"),
-        (["--settings", "nowhere.toml"], 1, "nowhere.toml"),
-        (["--settings", "empty.toml"], 1, "corp_id"),
+        (["--settings", "nowhere.toml"], 2, "nowhere.toml"),
+        (["--settings", "empty.toml"], 2, "corp_id"),
     ],
 )
 def test_wrong_use(wecom: FakeWecom, words: list[str], code: int, told: str) -> None:

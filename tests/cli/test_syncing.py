@@ -83,7 +83,7 @@ def test_database_of_the_settings(shop: Shop, tmp_path: Path) -> None:
 def test_refused(shop: Shop) -> None:
     """Without settings, with a wrong secret, with a wrong file: one line, and what to do; never the secret."""
     nothing = kfstate("--db", shop.db, "sync")
-    assert 1 == nothing.code
+    assert 2 == nothing.code
     assert "corp_id is missing" in nothing.err
     shop.write(secret="wrong-secret-of-forty-three-characters-000")
     wrong = shop.run("sync")
