@@ -8,15 +8,18 @@ from typing import Any
 import attrs
 from sqlalchemy import ColumnElement, Connection, or_, select, update
 
-from kfstate.clock import Clock
+from kfstate.clock import SECOND, Clock
 from kfstate.errors import LeaseLostError
 from kfstate.store.tables import kf_lease
 
 __all__ = ["Lease", "LeaseKey", "check", "claim", "is_held", "release", "release_all", "renew"]
 
 _held = kf_lease.c
-_AHEAD = 2
-"""A lease that lasts for more than so many lengths was taken by a clock that ran ahead: it holds nobody up."""
+_AHEAD, _LEAST = 2, 120 * SECOND
+"""A lease that lasts for more than so many lengths was taken by a clock that ran ahead: it holds nobody up.
+
+At least so many microseconds: another process may have other settings.
+"""
 
 
 @attrs.frozen
@@ -41,13 +44,13 @@ class Lease:
 def is_held(conn: Connection, key: LeaseKey, *, now: int, length: int) -> bool:
     """Tell whether somebody has a lease of about ``length`` microseconds; locks nothing."""
     row = _find(conn, key)
-    return row is not None and row.owner != "" and now < row.lease_until <= now + _AHEAD * length
+    return row is not None and row.owner != "" and now < row.lease_until <= now + max(_AHEAD * length, _LEAST)
 
 
 def claim(conn: Connection, key: LeaseKey, owner: str, *, clock: Clock, length: int) -> Lease | None:
     """Become the one holder for ``length`` microseconds; None where somebody else is.
 
-    One that would last for more than twice as long is taken over: it is of a clock that ran ahead.
+    One that would last twice as long, and two minutes at least, is taken over: it is of a clock that ran ahead.
     Raises ``sqlalchemy.exc.IntegrityError`` where somebody else claims the same lease for the first time meanwhile.
     """
     row = _find(conn, key, lock=True)
@@ -60,7 +63,7 @@ def claim(conn: Connection, key: LeaseKey, owner: str, *, clock: Clock, length: 
         return lease
     now = clock.now()
     lease = Lease(key, row.epoch + 1, owner, now + length)
-    free = or_(_held.owner == "", _held.lease_until <= now, _held.lease_until > now + _AHEAD * length)
+    free = or_(_held.owner == "", _held.lease_until <= now, _held.lease_until > now + max(_AHEAD * length, _LEAST))
     values = {"owner": owner, "epoch": lease.epoch, "lease_until": lease.until}
     taken = conn.execute(update(kf_lease).where(_is(key), _held.epoch == row.epoch, free).values(values)).rowcount == 1
     return lease if taken else None
@@ -84,10 +87,10 @@ def renew(conn: Connection, lease: Lease, *, clock: Clock, length: int) -> Lease
     return renewed
 
 
-def release_all(conn: Connection, key: LeaseKey, owner: str) -> None:
-    """Give back a lease, whichever its epoch, where this owner has it."""
+def release_all(conn: Connection, key: LeaseKey, owner: str) -> bool:
+    """Give back a lease, whichever its epoch, where this owner has it; tell whether he had."""
     mine = _is(key) & (_held.owner == owner)
-    conn.execute(update(kf_lease).where(mine).values(owner="", lease_until=0))
+    return conn.execute(update(kf_lease).where(mine).values(owner="", lease_until=0)).rowcount > 0
 
 
 def release(conn: Connection, lease: Lease) -> None:

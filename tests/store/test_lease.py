@@ -108,7 +108,7 @@ def test_many_want_it_for_the_first_time(base: Database, clock: FrozenClock) -> 
 
 def test_a_clock_that_ran_ahead(base: Database, clock: FrozenClock) -> None:
     """A lease that lasts much longer than leases do holds nobody up; one of a clock a little ahead does."""
-    for ahead, held in ((0, True), (29, True), (31, False), (3600, False)):
+    for ahead, held in ((0, True), (89, True), (91, False), (3600, False)):
         key = LeaseKey("ww1", "sync", f"wk{ahead}")
         first = claim(base, "a", FrozenClock.at(1_767_225_600 + ahead), key)
         assert first is not None
