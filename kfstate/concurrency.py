@@ -34,7 +34,7 @@ class Running(Protocol):
     """Something that runs beside."""
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until it has ended, at most ``timeout`` seconds."""
+        """Wait until it has ended, at most ``timeout`` seconds; does nothing where it is itself that asks."""
         ...
 
     def is_alive(self) -> bool:
@@ -57,6 +57,12 @@ class Concurrency(Protocol):
         ...
 
 
+class _Thread(threading.Thread):
+    def join(self, timeout: float | None = None) -> None:
+        if self is not threading.current_thread():
+            super().join(timeout)
+
+
 class Threads:
     """Waiting and running with threads."""
 
@@ -68,7 +74,7 @@ class Threads:
 
     def spawn(self, run: Callable[[], None], *, name: str) -> Running:
         """Run a function in a thread that does not keep the process alive."""
-        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread = _Thread(target=run, name=name, daemon=True)
         thread.start()
         return thread
 

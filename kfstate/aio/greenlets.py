@@ -116,7 +116,8 @@ class _Beside:
         self._task = task
 
     def join(self, timeout: float | None = None) -> None:
-        awaited(asyncio.wait([self._task], timeout=timeout))
+        if self._task is not asyncio.current_task():
+            awaited(asyncio.wait([self._task], timeout=timeout))
 
     def is_alive(self) -> bool:
         return not self._task.done()

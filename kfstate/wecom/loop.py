@@ -1,14 +1,16 @@
 """The sync loop: a worker for each account, woken by callbacks; and who sees to it that every account has one."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import attrs
 from sqlalchemy.exc import SQLAlchemyError
 
-from kfstate.concurrency import Running
+from kfstate.concurrency import Running, Signal
 from kfstate.errors import ClosedError, KfstateError
 from kfstate.wecom.accounts import known_accounts, read_accounts, read_servicers
 from kfstate.wecom.callback import AUTH_CHANGE, MSG_OR_EVENT, Notice
@@ -21,6 +23,8 @@ __all__ = ["Loop", "Pace"]
 
 _logger = logging.getLogger("kfstate")
 _FIRST, _LONGEST = 1.0, 60.0
+_SOON = 10.0
+"""Seconds until accounts are read again, where one was not listed."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +44,29 @@ class Pace:
     grace: float = 5.0
 
 
+@attrs.define(eq=False)
+class _Run:
+    """What runs between a start and its stop. What does not end in time goes on with this one, and begins nothing."""
+
+    stopping: Signal
+    refresh: Signal
+    workers: dict[str, Worker] = attrs.Factory(dict)
+    ended: list[Worker] = attrs.Factory(list)
+    missed: set[str] = attrs.Factory(set)
+    """Accounts that the last list did not have, or that WeCom says were taken from us."""
+    beside: Running | None = None
+    lock: threading.Lock = attrs.field(factory=threading.Lock, repr=False)
+    """Held for a few statements: no worker begins once the stop has begun."""
+
+    def halt(self) -> None:
+        """Have everything end, and wait for nothing."""
+        with self.lock:
+            self.stopping.set()
+        self.refresh.set()
+        for worker in tuple(self.workers.values()):
+            worker.halt()
+
+
 class Loop:
     """Keeps accounts in step until it is stopped. ``accounts``: only these; none given: all that the app may see."""
 
@@ -56,61 +83,60 @@ class Loop:
         """What went wrong last when accounts were read."""
         self._site, self._only, self._on_pulled = site, tuple(accounts), on_pulled
         self._turns = Turns(site.concurrency, self.pace.at_once)
-        self._stopping, self._refresh = site.concurrency.signal(), site.concurrency.signal()
-        self._workers: dict[str, Worker] = {}
-        self._ended: list[Worker] = []
-        self._beside: Running | None = None
+        self._run: _Run | None = None
 
     @property
     def workers(self) -> tuple[Worker, ...]:
         """Those who pull."""
-        return tuple(self._workers.values())
+        run = self._run
+        return () if run is None else tuple(run.workers.values())
 
     def start(self) -> None:
         """Run beside the caller until :meth:`stop`. Does nothing where it runs."""
-        if self._beside is not None:
+        if self._run is not None:
             return
-        self._stopping.clear()
+        concurrency = self._site.concurrency
+        self._run = run = _Run(concurrency.signal(), concurrency.signal())
         for open_kfid in self._only:
-            self._begin(open_kfid)
-        self._beside = self._site.concurrency.spawn(self._supervise, name="kfstate-accounts")
+            self._begin(run, open_kfid)
+        run.beside = concurrency.spawn(partial(self._supervise, run), name="kfstate-accounts")
 
     def notice(self, notice: Notice) -> None:
         """Wake whoever pulls the account of a callback; waits for nothing."""
-        if self._beside is None or self._stopping.is_set():
+        run = self._run
+        if run is None or run.stopping.is_set():
             return
         if notice.event == AUTH_CHANGE:
-            self._refresh.set()
+            run.missed.update(notice.revoked)
+            run.refresh.set()
         if notice.event != MSG_OR_EVENT:
             return
         if not notice.open_kfid:  # as in 2021: some account, nobody knows which
-            for worker in self.workers:
+            for worker in tuple(run.workers.values()):
                 worker.want(notice)
-        elif notice.open_kfid in self._workers:
-            self._workers[notice.open_kfid].want(notice)
+        elif (mine := run.workers.get(notice.open_kfid)) is not None:
+            mine.want(notice)
         elif not self._only:
-            self._refresh.set()  # a new account
+            run.refresh.set()  # a new account
 
     def halt(self) -> None:
         """Have everything end, and wait for nothing."""
-        self._stopping.set()
-        self._refresh.set()
-        for worker in self.workers:
-            worker.halt()
+        if self._run is not None:
+            self._run.halt()
 
     def stop(self) -> None:
         """End after the pages that are on their way, at most ``grace`` seconds later.
 
         What has not ended by then is fenced off, so that another process may go on at once.
         """
-        self.halt()
+        run, self._run = self._run, None
+        if run is None:
+            return
+        run.halt()
         until = time.monotonic() + self.pace.grace
-        beside, self._beside = self._beside, None
-        if beside is not None:
-            beside.join(max(0.0, until - time.monotonic()))
-        workers = [*self._workers.values(), *self._ended]
-        self._workers, self._ended = {}, []
-        for worker in workers:
+        if run.beside is not None:
+            run.beside.join(max(0.0, until - time.monotonic()))
+        for worker in [*run.workers.values(), *run.ended]:
             worker.halt()
             if not worker.join(max(0.0, until - time.monotonic())):
                 worker.fence()
@@ -142,63 +168,83 @@ class Loop:
 
     # Which accounts
 
-    def _supervise(self) -> None:
+    def _supervise(self, run: _Run) -> None:
         failures = 0
-        while not self._stopping.is_set():
-            self._refresh.clear()
-            if self._stopping.is_set():  # set, and its wake-up cleared, since we looked
+        while not run.stopping.is_set():
+            run.refresh.clear()
+            if run.stopping.is_set():  # set, and its wake-up cleared, since we looked
                 return
             try:
-                self._look()
+                self._look(run)
             except ClosedError:
                 return
-            except (KfstateError, SQLAlchemyError) as error:
+            except Exception as error:  # noqa: BLE001 (accounts must not stay unread for ever, whatever it was)
+                if run.stopping.is_set():
+                    return
                 failures += 1
                 self.error = error
-                _logger.warning("the accounts were not read: %s", error, extra={"action": "accounts"})
-                self._quietly(self._fall_back)
-                self._stopping.wait(min(_FIRST * 2 ** min(failures - 1, 10), _LONGEST))
+                _tell("the accounts were not read", error)
+                with suppress(ClosedError):  # found out again in a moment
+                    self._quietly(partial(self._fall_back, run))
+                run.stopping.wait(min(_FIRST * 2 ** min(failures - 1, 10), _LONGEST))
             else:
                 failures, self.error = 0, None
-                self._refresh.wait(self.pace.refresh)
+                run.refresh.wait(min(self.pace.refresh, _SOON) if run.missed else self.pace.refresh)
 
-    def _look(self) -> None:
+    def _look(self, run: _Run) -> None:
         """Read accounts and servicers; begin and end workers as that says."""
         found = {str(account.open_kfid): account for account in read_accounts(self._site)}
         wanted = self._only or tuple(found)
         for open_kfid in wanted:
-            self._begin(open_kfid)
-        for open_kfid in [name for name in self._workers if name not in wanted]:
-            worker = self._workers.pop(open_kfid)
-            worker.halt()
-            self._ended.append(worker)
+            self._begin(run, open_kfid)
+        self._end(run, {open_kfid for open_kfid in run.workers if open_kfid not in wanted})
         for open_kfid in wanted:
-            if self._stopping.is_set():
+            if run.stopping.is_set():
                 return
             if open_kfid in found:
                 self._quietly(partial(read_servicers, self._site, open_kfid))
 
-    def _fall_back(self) -> None:
+    def _end(self, run: _Run, missing: set[str]) -> None:
+        """End the workers of accounts that are missing from two lists in a row: one list alone may be wrong."""
+        for open_kfid in sorted(missing & run.missed):
+            _logger.warning("account %s is no longer listed: it is not pulled", open_kfid, extra={"action": "accounts"})
+            worker = run.workers.pop(open_kfid)
+            worker.halt()
+            run.ended.append(worker)
+        for open_kfid in sorted(missing - run.missed):
+            _logger.warning("account %s is not listed: asked once more", open_kfid, extra={"action": "accounts"})
+        run.missed = missing - run.missed
+
+    def _fall_back(self, run: _Run) -> None:
         """Pull what was pulled before, where WeCom does not say which accounts there are."""
-        for open_kfid in self._workers or self._only or known_accounts(self._site):
-            self._begin(open_kfid)
+        for open_kfid in tuple(run.workers) or self._only or known_accounts(self._site):
+            self._begin(run, open_kfid)
 
     def _quietly(self, act: Callable[[], object]) -> None:
         try:
             act()
         except ClosedError:
             raise
-        except (KfstateError, SQLAlchemyError) as error:
-            _logger.warning("%s", error, extra={"action": "accounts"})
+        except Exception as error:  # noqa: BLE001 (the other accounts must not suffer from it)
+            _tell("accounts", error)
 
-    def _begin(self, open_kfid: str) -> None:
-        if open_kfid not in self._workers and not self._stopping.is_set():
+    def _begin(self, run: _Run, open_kfid: str) -> None:
+        with run.lock:
+            if open_kfid in run.workers or run.stopping.is_set():
+                return
             worker = Worker(
                 open_kfid, self._puller(), self._turns, interval=self.pace.interval, on_pulled=self._on_pulled
             )  # fmt: skip
-            self._workers[open_kfid] = worker
             worker.start()
+            run.workers[open_kfid] = worker
 
     def _puller(self) -> Puller:
         stopping = self._site.concurrency.signal()
         return Puller(site=self._site, stopping=stopping, limit=self.pace.limit, length=self.pace.lease)
+
+
+def _tell(what: str, error: Exception) -> None:
+    if isinstance(error, (KfstateError, SQLAlchemyError)):
+        _logger.warning("%s: %s", what, error, extra={"action": "accounts"})
+    else:
+        _logger.error("%s", what, exc_info=error, extra={"action": "accounts"})

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import attrs
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,18 +39,16 @@ class Beat:
     act: Callable[[], object]
     interval: float
     concurrency: Concurrency
-    stopping: Signal
     error: Exception | None = attrs.field(default=None, init=False)
     """What went wrong last, None where it went well."""
     failures: int = attrs.field(default=0, init=False)
     """How often in a row it went wrong."""
     _running: Running | None = attrs.field(default=None, init=False)
 
-    def start(self) -> None:
-        """Run beside the caller. Does nothing where it runs."""
+    def start(self, stopping: Signal) -> None:
+        """Run beside the caller until the signal. Does nothing where it runs."""
         if self._running is None:
-            self.stopping.clear()
-            self._running = self.concurrency.spawn(self._run, name=f"kfstate-{self.name}")
+            self._running = self.concurrency.spawn(partial(self._run, stopping), name=f"kfstate-{self.name}")
 
     def join(self, timeout: float) -> None:
         """Wait until it has ended, at most so many seconds."""
@@ -57,9 +56,9 @@ class Beat:
         if running is not None:
             running.join(timeout)
 
-    def _run(self) -> None:
+    def _run(self, stopping: Signal) -> None:
         pause = min(self.interval, _FIRST)
-        while not self.stopping.wait(pause):
+        while not stopping.wait(pause):
             try:
                 self.act()
             except ClosedError:
@@ -103,7 +102,8 @@ class Timers:
         ``settle`` is called soon after the start, and before each sweep: for calls whose result was never recorded.
         """
         self._site, self._limits = site, Limits(site, limits)
-        self._stopping = site.concurrency.signal()
+        self._stopping: Signal | None = None
+        """Of what runs since the last start: whatever did not end with a stop never sees another's."""
         self.sweeper = Sweeper(site=site, readings=readings, ages=ages or Ages())
         self.swept: Sweep | None = None
         """The last sweep of this process."""
@@ -115,16 +115,20 @@ class Timers:
 
     def start(self) -> None:
         """Run beside the caller until :meth:`stop`."""
-        for beat in self.beats:
-            beat.start()
+        if self._stopping is None:
+            self._stopping = self._site.concurrency.signal()
+            for beat in self.beats:
+                beat.start(self._stopping)
 
     def halt(self) -> None:
         """Have them end, and wait for nothing."""
-        self._stopping.set()
+        if self._stopping is not None:
+            self._stopping.set()
 
     def stop(self, grace: float = 5.0) -> None:
         """End after the reading that is on its way, at most ``grace`` seconds later."""
         self.halt()
+        self._stopping = None
         until = time.monotonic() + grace
         for beat in self.beats:
             beat.join(max(0.0, until - time.monotonic()))
@@ -142,4 +146,4 @@ class Timers:
             self.swept = self.sweeper.sweep(stopping=self._stopping)
 
     def _beat(self, name: str, act: Callable[[], object], interval: float) -> Beat:
-        return Beat(name, act, interval, self._site.concurrency, self._stopping)
+        return Beat(name, act, interval, self._site.concurrency)

@@ -1,5 +1,6 @@
 """What does not end, comes late or says nothing: accounts are pulled all the same, and nobody is asked for ever."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,7 +11,11 @@ import pytest
 
 from kfstate import Engine
 from kfstate.testing import FrozenClock
-from kfstate.wecom import Client, HttpTransport, Live, Pace, Settings
+from kfstate.wecom import Client, HttpTransport, Live, Pace, Settings, loop
+from kfstate.wecom.accounts import read_accounts
+from kfstate.wecom.site import Site
+from kfstate.wecom.syncing import Pulled
+from kfstate.wire import KfAccount
 from tests.wecom.living import eventually
 from tests.wecom.scripted import CORP, NOW, SECRET, Scripted
 
@@ -39,6 +44,7 @@ def wecom() -> Scripted:
     made = Scripted()
     made.on("account/list", ok(account_list=[{"open_kfid": KF, "name": "a", "manage_privilege": True}]))
     made.on("servicer/list", ok(servicer_list=[]))
+    made.on("service_state/get", ok(service_state=0))
     made.on("sync_msg", ok(next_cursor="c1", has_more=0, msg_list=[]))
     return made
 
@@ -92,3 +98,92 @@ def test_many_pages_that_are_known(process: Callable[..., Live], wecom: Scripted
     wecom.on("sync_msg", *pages, ok(next_cursor="end", has_more=0, msg_list=[message(2)]))
     (pulled,) = process(FrozenClock.at(NOW)).sync()
     assert ("complete", 41, 2) == (pulled.outcome, pulled.pages, pulled.appended)
+
+
+def test_one_empty_list(process: Callable[..., Live], wecom: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    """A list without an account ends nobody's work; the next one that says the same does."""
+    full = ok(account_list=[{"open_kfid": KF, "name": "a", "manage_privilege": True}])
+    wecom.on("account/list", full, ok(), full, ok(), ok())
+    live = process(accounts=(), pace=Pace(interval=0.05, refresh=0.4))
+    live.start()
+    assert eventually(lambda: wecom.count("account/list") == 2 and "not listed" in caplog.text)
+    before = wecom.count("sync_msg")
+    assert eventually(lambda: wecom.count("sync_msg") > before + 1, 0.35)
+    assert eventually(lambda: wecom.count("account/list") == 4)
+    assert "no longer" not in caplog.text
+    assert eventually(lambda: not live._loop.workers)
+    assert "account wk_a is no longer listed" in caplog.text
+    assert 5 <= wecom.count("account/list")
+
+
+def running() -> list[str]:
+    """Return the names of what runs beside."""
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("kfstate-"))
+
+
+def test_start_while_a_stop_waits(process: Callable[..., Live], wecom: Scripted) -> None:
+    """What did not end with a stop ends as soon as it can, whoever has started again meanwhile."""
+    gate = threading.Event()
+    full = ok(account_list=[{"open_kfid": KF, "name": "a", "manage_privilege": True}])
+
+    def slow(_: httpx2.Request) -> httpx2.Response:
+        gate.wait(20)
+        return full
+
+    wecom.on("account/list", slow, full)
+    live = process(accounts=(), pace=Pace(interval=5, refresh=0.2, grace=0.1))
+    swept = threading.Event()
+
+    def hang() -> None:
+        swept.set()
+        gate.wait(20)
+
+    timer = live.timers.beats[0]
+    timer.interval, timer.act = 0.01, hang
+    live.start()
+    assert eventually(lambda: wecom.count("account/list") == 1 and swept.is_set())
+    live.timers.halt()
+    live.timers.stop(0.1)
+    live.stop()
+    live.start()
+    gate.set()
+    timer.act = int
+    assert eventually(lambda: live._loop.workers)
+    assert eventually(lambda: running() == [
+        "kfstate-accounts", "kfstate-reconcile", "kfstate-sync-wk_a", "kfstate-timers",
+    ])  # fmt: skip
+    live.stop()
+    assert [] == running()
+
+
+def test_stop_when_told_of_a_pull(process: Callable[..., Live]) -> None:
+    """on_pulled may stop the live side that tells it."""
+    told: list[str] = []
+
+    def stop(pulled: Pulled) -> None:
+        live.stop()
+        told.append(pulled.outcome)
+
+    live = process(pace=Pace(interval=0.05, grace=1), on_pulled=stop)
+    live.start()
+    assert eventually(lambda: told == ["complete"])
+    assert eventually(lambda: running() == [])
+
+
+def test_whatever_goes_wrong_with_accounts(
+    process: Callable[..., Live], wecom: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of no kind that is known is logged, and accounts are read again."""
+    errors = [RuntimeError("what is this")]
+
+    def fails(site: Site) -> tuple[KfAccount, ...]:
+        if errors:
+            raise errors.pop()
+        return read_accounts(site)
+
+    monkeypatch.setattr(loop, "read_accounts", fails)
+    live = process(accounts=())
+    live.start()
+    assert eventually(lambda: live._loop.workers, 5)
+    assert "what is this" in caplog.text
+    assert wecom.count("account/list") == 1
