@@ -25,7 +25,7 @@ __all__ = ["Problem", "Truth"]
 
 WINDOW = 48 * 3_600
 NOT_CARRIED_OUT = frozenset({-1, 40014, 42001, 45009, 47001})
-"""Errcodes after which a call may be made again; 47001 has half of a body, whose sender was killed."""
+"""Errcodes after which a call may be made again."""
 
 WANTED = frozenset(
     {"reply_lost", "session_expired", "message_sent", "message_refused", "state_reading", "95013", "95016", "95018",
@@ -145,7 +145,7 @@ class Truth:
             made: Counter[tuple[object, bool]] = Counter(
                 (call.request.get("service_state"), bool(call.request.get("servicer_userid")))
                 for call in calls
-                if call.name == "service_state/trans" and call.errcode not in NOT_CARRIED_OUT
+                if call.name == "service_state/trans" and _was_carried_out(call)
             )
             for wanted in made:
                 if made[wanted] > intents[wanted]:
@@ -153,7 +153,7 @@ class Truth:
                     yield Problem(key, f"{made[wanted]} calls to {to} for {intents[wanted]} intents: one was repeated")
             sends = {row.ref for row in self.talks.get(key, []) if row.kind == "message_intended"}
             for call in calls:
-                sent = call.name == "send_msg" and call.errcode not in NOT_CARRIED_OUT
+                sent = call.name == "send_msg" and _was_carried_out(call)
                 if sent and call.request.get("msgid") not in sends:
                     yield Problem(key, f"message {call.request.get('msgid')} was sent without an intent")
 
@@ -271,3 +271,8 @@ def _against(intent: EntryRow, before: SessionState, now: int) -> str:
     if seen.last_customer_message is not None and now >= seen.last_customer_message + WINDOW:
         return "a message was sent after the window was closed"
     return "a sixth message was sent" if seen.sends >= 5 else ""
+
+
+def _was_carried_out(call: Call) -> bool:
+    """Tell whether a call can have had an effect; one of which nothing is known had half of a body: its sender died."""
+    return bool(call.request) and call.errcode not in NOT_CARRIED_OUT
