@@ -1,9 +1,6 @@
 """Subscriptions: one runner for each name, that catches up and then follows the log."""
 
 import logging
-import os
-import secrets
-import socket
 import threading
 from contextlib import suppress
 from contextvars import ContextVar
@@ -28,6 +25,7 @@ from kfstate.feed.handling import GivenUpError, Handler, Handling, Settings
 from kfstate.feed.wake import Wakes, quietly
 from kfstate.store.database import Database
 from kfstate.store.head import read_head
+from kfstate.store.lease import owner_name
 from kfstate.store.upcasting import Upcasters
 
 __all__ = ["Handler", "Settings", "Subscription"]
@@ -202,7 +200,7 @@ class Subscription:
             return None
         length = self._settings.length
         with quietly(), self._database.writing() as conn:
-            lease = leases.claim(conn, self.name, _owner(), clock=self._clock, length=length, restart=restart)
+            lease = leases.claim(conn, self.name, owner_name(), clock=self._clock, length=length, restart=restart)
         if lease is None:
             return None
         return Handling(
@@ -233,8 +231,3 @@ class Subscription:
                 leases.release(conn, handling.lease, error=told)
         except Exception as failed:  # noqa: BLE001 (then the lease runs out)
             _logger.warning("subscription %s was not given back: %s", self.name, failed)
-
-
-def _owner() -> str:
-    """Return a name that no other runner has, and that people can find."""
-    return f"{socket.gethostname()[:80]}:{os.getpid()}:{secrets.token_hex(4)}"

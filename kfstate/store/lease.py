@@ -3,6 +3,9 @@
 As for subscriptions (:mod:`kfstate.feed.lease`), but of anything that has a name, and without a checkpoint.
 """
 
+import os
+import secrets
+import socket
 from typing import Any
 
 import attrs
@@ -12,7 +15,7 @@ from kfstate.clock import SECOND, Clock
 from kfstate.errors import LeaseLostError
 from kfstate.store.tables import kf_lease
 
-__all__ = ["Lease", "LeaseKey", "check", "claim", "is_held", "release", "release_all", "renew"]
+__all__ = ["Lease", "LeaseKey", "check", "claim", "is_held", "owner_name", "release", "release_all", "renew"]
 
 _held = kf_lease.c
 _AHEAD, _LEAST = 2, 120 * SECOND
@@ -39,6 +42,11 @@ class Lease:
     epoch: int
     owner: str
     until: int
+
+
+def owner_name() -> str:
+    """Return a name that no other holder has, and that people can find."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def is_held(conn: Connection, key: LeaseKey, *, now: int, length: int) -> bool:

@@ -9,7 +9,6 @@ from collections import Counter
 from typing import Literal
 
 import attrs
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from kfstate.clock import SECOND
 from kfstate.concurrency import Signal
@@ -21,16 +20,14 @@ from kfstate.errors import (
     LeaseLostError,
     RateLimitError,
     ReplyError,
-    StoreError,
     UnreachableError,
     VersionConflictError,
     WecomError,
 )
-from kfstate.feed.wake import quietly
 from kfstate.intake import ACTOR
 from kfstate.queries.rereading import Ages, Suspect, suspects
-from kfstate.store import lease as leases
-from kfstate.store.lease import Lease, LeaseKey
+from kfstate.store.lease import Lease
+from kfstate.wecom.holding import Holding
 from kfstate.wecom.reading import Reading, read_state
 from kfstate.wecom.site import Site
 
@@ -143,18 +140,18 @@ class Sweeper:
         Raises what the store does; what was recorded before stays.
         """
         most = self.readings if readings is None else readings
-        lease = self._claim("sweep", self._length) if most else None
+        lease = self._holding.claim("sweep", length=self._length) if most else None
         if lease is None:
             return Sweep(outcome="held" if most else "complete")
         course = _Course(lease=lease, stopping=stopping)
         try:
             return self._read(course, self._found(most, everything=everything, afresh=afresh), most, actor)
         finally:
-            self._release(course.lease)
+            self._holding.release(course.lease, of="the sweep")
 
     def due(self, interval: float) -> bool:
         """Tell whether a sweep is due, and count it as begun: one per interval, however many processes ask."""
-        return self._claim("pace", round(interval * SECOND)) is not None
+        return self._holding.claim("pace", length=round(interval * SECOND)) is not None
 
     def _found(self, most: int, *, everything: bool, afresh: bool) -> list[Suspect]:
         now = self.site.clock.now()
@@ -174,7 +171,7 @@ class Sweeper:
             if any(course.refused[key] >= _IN_A_ROW for key in course.refused if key[0] == one.open_kfid):
                 continue  # it is the account that WeCom refuses
             try:
-                course.lease = self._keep(course.lease)
+                course.lease = self._holding.keep(course.lease, length=self._length)
             except LeaseLostError:
                 return course.done("fenced", len(found))
             ended = self._ask(course, one, actor)
@@ -248,30 +245,9 @@ class Sweeper:
     def _length(self) -> int:
         return round(self.length * SECOND)
 
-    def _claim(self, name: str, length: int) -> Lease | None:
-        site, key = self.site, LeaseKey(self.site.corp_id, _LEASE, name)
-        with site.database.reading() as conn:  # looking locks nothing
-            if leases.is_held(conn, key, now=site.clock.now(), length=length):
-                return None
-        try:
-            with quietly(), site.database.writing() as conn:
-                return leases.claim(conn, key, site.owner, clock=site.clock, length=length)
-        except IntegrityError:  # another one made the row at the same time
-            return None
-
-    def _keep(self, lease: Lease) -> Lease:
-        """Return the lease, lengthened where a third of it is over."""
-        if lease.until - self.site.clock.now() > self._length * 2 // 3:
-            return lease
-        with quietly(), self.site.database.writing() as conn:
-            return leases.renew(conn, lease, clock=self.site.clock, length=self._length)
-
-    def _release(self, lease: Lease) -> None:
-        try:
-            with quietly(), self.site.database.writing() as conn:
-                leases.release(conn, lease)
-        except (StoreError, SQLAlchemyError) as error:  # then it runs out
-            _logger.warning("the lease of the sweep was not given back: %s", error, extra=_action())
+    @property
+    def _holding(self) -> Holding:
+        return self.site.holding(_LEASE)
 
 
 def _action() -> dict[str, str]:

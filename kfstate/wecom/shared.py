@@ -6,15 +6,13 @@ The token is encrypted with a key made from the app's secret, which every proces
 import hashlib
 import logging
 import os
-import secrets
-import socket
 from typing import Any
 
 import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from kfstate.clock import SECOND, Clock
 from kfstate.concurrency import THREADS, Concurrency
@@ -23,8 +21,9 @@ from kfstate.feed.wake import quietly
 from kfstate.store import lease as leases
 from kfstate.store.database import Database
 from kfstate.store.dialect import bulk_upsert
-from kfstate.store.lease import Lease, LeaseKey
+from kfstate.store.lease import Lease, owner_name
 from kfstate.store.tables import kf_token
+from kfstate.wecom.holding import Holding
 from kfstate.wecom.secret import Secret
 from kfstate.wecom.tokens import Fetch, FetchedToken
 
@@ -54,11 +53,13 @@ class SharedTokens:
     lease: float = 30.0
     patience: float = 90.0
     _app: str = attrs.field(init=False)
-    _owner: str = attrs.field(init=False)
+    _holding: Holding = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._app = _digest(b"app", self.corp_id, self.secret).hex()[:32]
-        self._owner = f"{socket.gethostname()[:80]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._holding = Holding(
+            database=self.database, clock=self.clock, corp_id=self.corp_id, kind="token", owner=owner_name()
+        )  # fmt: skip
 
     def __call__(self, refused: Secret | None) -> FetchedToken:
         """Return a token other than the one that was refused.
@@ -71,7 +72,7 @@ class SharedTokens:
             found = self._stored(refused)
             if found is not None and self.clock.now() < found.refresh_at(round(self.early * SECOND)):
                 return found
-            lease = self._claimed()
+            lease = self._holding.claim(self._app, length=round(self.lease * SECOND))
             if lease is not None:
                 # Whoever had the lease before may have fetched one since we looked.
                 again = self._stored(refused)
@@ -119,20 +120,8 @@ class SharedTokens:
             return None
         return FetchedToken(token, row.fetched_at, row.expires_at)
 
-    def _claimed(self) -> Lease | None:
-        key = LeaseKey(self.corp_id, "token", self._app)
-        try:
-            with quietly(), self.database.writing() as conn:
-                return leases.claim(conn, key, self._owner, clock=self.clock, length=round(self.lease * SECOND))
-        except IntegrityError:  # another one made its row at the same time
-            return None
-
     def _release(self, lease: Lease) -> None:
-        try:
-            with quietly(), self.database.writing() as conn:
-                leases.release(conn, lease)
-        except (StoreError, SQLAlchemyError) as error:  # then it runs out
-            _logger.warning("the lease of the token was not given back: %s", error, extra={"action": "token"})
+        self._holding.release(lease, of="the token")
 
     def _sealed(self, token: Secret) -> bytes:
         nonce = os.urandom(_NONCE)

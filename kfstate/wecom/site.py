@@ -1,9 +1,5 @@
 """What every part of the live side works with."""
 
-import os
-import secrets
-import socket
-
 import attrs
 
 from kfstate.clock import Clock
@@ -11,17 +7,14 @@ from kfstate.concurrency import Concurrency
 from kfstate.engine import Engine
 from kfstate.errors import ArgumentError
 from kfstate.store.database import Database
+from kfstate.store.lease import owner_name
 from kfstate.wecom.client import Client
+from kfstate.wecom.holding import Holding
 
 __all__ = ["RETRYING", "Site"]
 
 RETRYING = 60.0
 """Seconds after its beginning in which a request of a call may go out."""
-
-
-def _owner() -> str:
-    """Return a name that no other process has, and that people can find."""
-    return f"{socket.gethostname()[:80]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +30,7 @@ class Site:
     database: Database
     clock: Clock
     concurrency: Concurrency
-    owner: str = attrs.field(factory=_owner)
+    owner: str = attrs.field(factory=owner_name)
     patience: float = 2 * RETRYING + 15
 
     @classmethod
@@ -59,3 +52,7 @@ class Site:
     def corp_id(self) -> str:
         """The corporation under which the engine keeps its streams and cursors."""
         return self.engine.corp_id
+
+    def holding(self, kind: str) -> Holding:
+        """Return what takes leases of this kind in our name."""
+        return Holding(database=self.database, clock=self.clock, corp_id=self.corp_id, kind=kind, owner=self.owner)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from kfstate.clock import SECOND
 from kfstate.concurrency import Running, Signal
@@ -22,7 +22,8 @@ from kfstate.store import lease as leases
 from kfstate.store.cursor import Cursor
 from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry
-from kfstate.store.lease import Lease, LeaseKey
+from kfstate.store.lease import Lease
+from kfstate.wecom.holding import Holding
 from kfstate.wecom.replying import PulledPage
 from kfstate.wecom.site import Site
 from kfstate.wecom.skew import BELIEVED
@@ -134,30 +135,19 @@ class Puller:
 
     def _claim(self, open_kfid: str) -> tuple[Lease, Cursor] | None:
         """Take the lease, and the cursor with a new epoch; None where another process has them."""
-        site, key = self.site, LeaseKey(self.site.corp_id, _LEASE, open_kfid)
-        with site.database.reading() as conn:  # looking locks nothing
-            if leases.is_held(conn, key, now=site.clock.now(), length=self._length):
-                return None
-        try:
-            with quietly(), site.database.writing() as conn:
-                lease = leases.claim(conn, key, site.owner, clock=site.clock, length=self._length)
-                if lease is None:
-                    return None
-                return lease, cursors.claim(conn, open_kfid, corp_id=site.corp_id)
-        except IntegrityError:  # another one made the row at the same time
-            return None
+        claim = partial(cursors.claim, open_kfid=open_kfid, corp_id=self.site.corp_id)
+        return self._holding.claim_and(open_kfid, claim, length=self._length)
+
+    @property
+    def _holding(self) -> Holding:
+        return self.site.holding(_LEASE)
 
     @property
     def _length(self) -> int:
         return round(self.length * SECOND)
 
     def _keep(self, lease: Lease) -> Lease:
-        """Return the lease, lengthened where a third of it is over."""
-        now = self.site.clock.now()
-        if lease.until - now > self._length * 2 // 3:
-            return lease
-        with quietly(), self.site.database.writing() as conn:
-            return leases.renew(conn, lease, clock=self.site.clock, length=self._length)
+        return self._holding.keep(lease, length=self._length)
 
     def _kept_beside(self, progress: _Progress, ended: Signal) -> Running:
         """Keep the lease while WeCom is waited for: one page may take longer than it, with its retries."""
@@ -180,15 +170,11 @@ class Puller:
         """Take an account away from a pull of ours that does not end, so that another process may go on at once."""
         site = self.site
         with quietly(), site.database.writing() as conn:
-            if leases.release_all(conn, LeaseKey(site.corp_id, _LEASE, open_kfid), site.owner):
+            if leases.release_all(conn, self._holding.key(open_kfid), site.owner):
                 cursors.claim(conn, open_kfid, corp_id=site.corp_id)
 
     def _release(self, lease: Lease) -> None:
-        try:
-            with quietly(), self.site.database.writing() as conn:
-                leases.release(conn, lease)
-        except (StoreError, SQLAlchemyError) as error:  # then it runs out
-            _logger.warning("the lease of account %s was not given back: %s", lease.key.name, error)
+        self._holding.release(lease, of=f"account {lease.key.name}")
 
     # What is lost
 
