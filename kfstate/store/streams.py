@@ -12,7 +12,7 @@ from kfstate.store.names import CUSTOMER, SERVICER, Name, Names, fold_name
 from kfstate.store.rows import Draft, Stream, StreamKey
 from kfstate.store.tables import kf_stream
 
-__all__ = ["Open", "Servicers", "Streams", "find_streams"]
+__all__ = ["Open", "Servicers", "Streams", "find_streams", "last_of"]
 
 _MANY = 400
 _new = tuple.__new__
@@ -21,6 +21,7 @@ _LATEST = (
     "(SELECT MAX(COALESCE(l.occurred_at, l.sort_second * 1000000)) FROM kf_entry l WHERE l.stream = s.id"
     " AND l.sort_second = (SELECT MAX(n.sort_second) FROM kf_entry n WHERE n.stream = s.id))"
 )
+_LAST_OF = f"SELECT {_VERSION}, {_LATEST} FROM kf_stream s WHERE s.id = ?"  # noqa: S608 (constants)
 _NAMED = "SELECT n.kind, n.folded, n.id, n.commitment, s.kind, s.open_kfid, s.id, {version}, {latest} FROM kf_name n "
 _OF_CUSTOMERS = (
     _NAMED + "LEFT JOIN kf_stream s ON s.corp_id = n.corp_id AND s.kind = 'conversation' AND s.open_kfid = ?"
@@ -127,6 +128,12 @@ def _prefix(key: StreamKey, customer: Name | None, servicer: Name | None) -> byt
         customer.commitment if customer else None,
         servicer.commitment if servicer else None,
     )
+
+
+def last_of(conn: Connection, stream: int) -> tuple[int, int]:
+    """Return the version of a stream, 0 before its first entry, and the latest time in it (microseconds), else -1."""
+    ((version, latest),) = query(conn, _LAST_OF, (stream,))
+    return version or 0, -1 if latest is None else latest
 
 
 _Person = tuple[str, str, str]

@@ -19,7 +19,7 @@ __all__ = ["known_accounts", "manages", "read_accounts", "read_servicers"]
 
 def read_accounts(site: Site) -> tuple[KfAccount, ...]:
     """Return the accounts that the app may see; record each whose ``manage_privilege`` is not as it was known."""
-    asked = _now(site)
+    asked = site.wecom_now()
     found = tuple(account for account in site.client.accounts() if account.open_kfid and is_id(account.open_kfid))
     with site.database.reading() as conn:
         known = {name: (privilege, at) for name, privilege, at in _accounts(conn)}
@@ -43,7 +43,7 @@ def read_servicers(site: Site, open_kfid: str) -> tuple[KfServicer, ...]:
 
     Where the list names no department, it is complete: whoever else was heard of is no servicer, and receives nothing.
     """
-    asked = _now(site)
+    asked = site.wecom_now()
     found = site.client.servicers(open_kfid)
     with site.database.reading() as conn:
         known = {row[0].casefold(): row for row in _servicers(conn, open_kfid, site.corp_id)}
@@ -77,11 +77,6 @@ def _reading(
         kind="servicer_reading", actor=ACTOR, open_kfid=open_kfid, servicer_userid=userid, receiving=receiving,
         stop_type=stop_type, occurred_at=read_at, key=_key("servicer_reading", *facts),
     )  # fmt: skip
-
-
-def _now(site: Site) -> int:
-    """Return the time by WeCom's clock: that is in the entries that a reading has to follow."""
-    return site.clock.now() + (site.client.skew or 0)
 
 
 def _after(asked: int, before: int | None) -> int:

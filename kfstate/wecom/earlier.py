@@ -5,9 +5,11 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.errors import ConcurrentChangeError
 from kfstate.store.dialect import as_text, query
+from kfstate.wecom.intents import Intent
 
-__all__ = ["Earlier", "Result", "read_earlier"]
+__all__ = ["Earlier", "Result", "concurrent", "read_earlier"]
 
 _FACTS = (
     "SELECT e.position, e.kind, e.service_state, v.value, e.errcode, e.code, e.actor, e.via, e.ref, c.value, "
@@ -52,6 +54,14 @@ def read_earlier(conn: Connection, position: int) -> Earlier:
     stream, second = row[12:]
     after = f"{_FACTS}e.stream = ? AND e.sort_second >= ? AND e.cause = ? ORDER BY e.position"
     return Earlier(_result(row), tuple(map(_result, query(conn, after, (stream, second, position)))))
+
+
+def concurrent(open_kfid: str, external_userid: str, other: Result | Intent) -> ConcurrentChangeError:
+    """Return what to raise where another intent for a conversation stands in the way."""
+    return ConcurrentChangeError(
+        open_kfid=open_kfid, external_userid=external_userid, intent=other.position, kind=other.kind,
+        actor=other.actor, to=other.to, servicer_userid=other.servicer_userid, since=other.recorded_at,
+    )  # fmt: skip
 
 
 def _result(row: tuple[Any, ...]) -> Result:

@@ -14,7 +14,6 @@ from kfstate.errors import (
     ArgumentError,
     ClosedError,
     ConcurrentChangeError,
-    KfstateError,
     ReplyError,
     ReplyLostError,
     UnreachableError,
@@ -32,9 +31,10 @@ from kfstate.store.head import lock_head
 from kfstate.store.identity import look_up, repeated
 from kfstate.store.read import find_stream
 from kfstate.store.rows import Expected, StreamKey
+from kfstate.store.streams import last_of
 from kfstate.wecom.accounts import manages
 from kfstate.wecom.alive import this_process
-from kfstate.wecom.earlier import Earlier, Result, read_earlier
+from kfstate.wecom.earlier import Earlier, Result, concurrent, read_earlier
 from kfstate.wecom.intents import CHANGE, Intent, Intents
 from kfstate.wecom.reading import Reading, read_state
 from kfstate.wecom.site import Site
@@ -51,7 +51,6 @@ __all__ = [
     "Errand",
     "Guard",
     "Seen",
-    "concurrent",
     "settle",
     "usable_code",
 ]
@@ -73,10 +72,6 @@ AGAIN = 20
 TRANS = "service_state/trans"
 _UNDONE = (UnreachableError, ReplyError, ClosedError, ArgumentError, ConcurrentChangeError)
 """What a call raises that was not carried out, and not refused by WeCom either."""
-_VERSION = (
-    "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(COALESCE(occurred_at, sort_second * 1000000)), -1) FROM kf_entry "
-    "WHERE stream = ?"
-)
 _SINCE = f"SELECT MAX(position) FROM kf_entry WHERE stream = ? AND version > ? AND kind = '{CHANGE}'"
 
 
@@ -126,7 +121,7 @@ class Errand:
         with site.database.reading() as conn:
             intent = self.intents.read(conn).change(*ids)
             stream = find_stream(conn, StreamKey(site.corp_id, "conversation", *ids))
-            version, latest = (0, -1) if stream is None else query(conn, _VERSION, (stream.id,))[0]
+            version, latest = (0, -1) if stream is None else last_of(conn, stream.id)
             state = folded(conn, *ids, corp_id=site.corp_id)
             view = conversation(partial(query, conn), *ids, corp_id=site.corp_id, now=now)
             managed = manages(conn, self.open_kfid)
@@ -169,7 +164,7 @@ class Errand:
         """
         self.site.client._calls.rates.ask(call)  # noqa: SLF001 (nothing is intended that is not tried)
         data = {**(intent.data or {}), "process": this_process()}
-        intent = attrs.evolve(intent, data=data, occurred_at=max(self._now(), seen.latest + 1))
+        intent = attrs.evolve(intent, data=data, occurred_at=max(self.site.wecom_now(), seen.latest + 1))
         try:
             if guard is None:
                 done = self.site.engine.record(intent, expected=seen.version)
@@ -182,7 +177,7 @@ class Errand:
             self._ask_since(seen)
             raise
         if done.duplicate:
-            raise concurrent(self, self.at(done.position).intent)
+            raise self._in_the_way(self.at(done.position).intent)
         return done.position
 
     @contextmanager
@@ -254,7 +249,7 @@ class Errand:
         except (WecomError, UnreachableError, ReplyError, VersionConflictError, ClosedError):
             return None
 
-    def give_way(self, intent: Intent) -> None:
+    def give_way(self, intent: Intent | Result) -> None:
         """Settle an intent that nobody will settle; raise an error where its call is under way.
 
         Raises what the client does, where the state cannot be read: what became of the call stays unknown.
@@ -262,20 +257,18 @@ class Errand:
         with self.site.database.reading() as conn:
             abandoned = self.intents.is_abandoned(conn, intent.position, intent.recorded_at)
         if not abandoned:
-            raise concurrent(self, intent)
+            raise self._in_the_way(intent)
         settle(self, self.at(intent.position))
 
     def settled(self, earlier: Earlier) -> Earlier:
         """Return an earlier intent with what became of it; raise an error where its call is under way."""
         if earlier.results:
             return earlier
-        intent = earlier.intent
-        with self.site.database.reading() as conn:
-            abandoned = self.intents.is_abandoned(conn, intent.position, intent.recorded_at)
-        if not abandoned:
-            raise concurrent(self, intent)
-        settle(self, earlier)
-        return self.at(intent.position)
+        self.give_way(earlier.intent)
+        return self.at(earlier.intent.position)
+
+    def _in_the_way(self, other: Result | Intent) -> ConcurrentChangeError:
+        return concurrent(self.open_kfid, self.external_userid, other)
 
     def _ask_since(self, seen: Seen) -> None:
         """Raise an error where somebody intends to change the conversation who did not when it was looked at."""
@@ -289,10 +282,7 @@ class Errand:
             position = query(conn, _SINCE, (stream, version))[0][0]
             other = None if position is None else read_earlier(conn, position).intent
         if other is not None:
-            raise concurrent(self, other)
-
-    def _now(self) -> int:
-        return self.site.clock.now() + (self.site.client.skew or 0)
+            raise self._in_the_way(other)
 
 
 def settle(errand: Errand, earlier: Earlier) -> bool:
@@ -312,14 +302,6 @@ def settle(errand: Errand, earlier: Earlier) -> bool:
         return False
     errand.read(cause=intent.position, why="the result of a call was never recorded")
     return True
-
-
-def concurrent(errand: Errand, other: Result | Intent) -> KfstateError:
-    """Return what to raise where another intent stands in the way."""
-    return ConcurrentChangeError(
-        open_kfid=errand.open_kfid, external_userid=errand.external_userid, intent=other.position, kind=other.kind,
-        actor=other.actor, to=other.to, servicer_userid=other.servicer_userid, since=other.recorded_at,
-    )  # fmt: skip
 
 
 def usable_code(code: str | None) -> str:

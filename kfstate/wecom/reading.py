@@ -5,26 +5,22 @@ from typing import Literal
 import attrs
 
 from kfstate.clock import SECOND
-from kfstate.errors import ConcurrentChangeError, EnvelopeError, ReplyError, VersionConflictError
+from kfstate.errors import EnvelopeError, ReplyError, VersionConflictError
 from kfstate.queries.history import STEPS, step_views
 from kfstate.queries.views import StepView
 from kfstate.service_state import KfServiceState
-from kfstate.store.columns import as_text
 from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry
 from kfstate.store.read import find_stream
 from kfstate.store.rows import Expected, StreamKey
+from kfstate.store.streams import last_of
+from kfstate.wecom.earlier import concurrent, read_earlier
 from kfstate.wecom.site import Site
 
 __all__ = ["Reading", "read_state"]
 
-_LATEST = (
-    "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(COALESCE(occurred_at, sort_second * 1000000)), -1) FROM kf_entry "
-    "WHERE stream = ?"
-)
 _UNDER_WAY = (
-    "SELECT i.position, i.kind, i.actor, i.service_state, v.value, i.recorded_at FROM kf_entry i "
-    "LEFT JOIN kf_name v ON v.id = i.servicer_to WHERE i.stream = ? AND i.sort_second >= ? "
+    "SELECT i.position FROM kf_entry i WHERE i.stream = ? AND i.sort_second >= ? "
     "AND i.kind IN ('state_change_intended', 'message_intended') AND NOT EXISTS "
     "(SELECT 1 FROM kf_entry r WHERE r.stream = i.stream AND r.position > i.position AND r.cause = i.position) LIMIT 1"
 )
@@ -77,8 +73,8 @@ def read_state(
         tries -= 1
         expected, latest = _known(site, open_kfid, external_userid, aside=aside)
         # As of when it was asked, by WeCom's clock: whatever happens after that is folded after it.
-        asked = [_now(site)]
-        with site.client._calls.telling(lambda asked=asked: asked.append(_now(site))):  # type: ignore[misc]  # noqa: SLF001
+        asked = [site.wecom_now()]
+        with site.client._calls.telling(lambda asked=asked: asked.append(site.wecom_now())):  # type: ignore[misc]  # noqa: SLF001
             reply = site.client.get_state(open_kfid, external_userid)
         state = -1 if reply.service_state is None else int(reply.service_state)
         servicer = (reply.servicer_userid or "") if state == KfServiceState.MANUAL else ""
@@ -104,25 +100,19 @@ def read_state(
             )  # fmt: skip
 
 
-def _now(site: Site) -> int:
-    return site.clock.now() + (site.client.skew or 0)
-
-
 def _known(site: Site, open_kfid: str, external_userid: str, *, aside: bool) -> tuple[Expected, int]:
     """Return the version of a conversation, and its latest time in microseconds."""
     with site.database.reading() as conn:
         stream = find_stream(conn, StreamKey(site.corp_id, "conversation", open_kfid, external_userid))
         if stream is None:
             return "new", -1
-        version, latest = query(conn, _LATEST, (stream.id,))[0]
+        version, latest = last_of(conn, stream.id)
         since = site.clock.now() // SECOND - round(site.patience)
         calling = query(conn, _UNDER_WAY, (stream.id, since)) if aside else []
-    for position, kind, actor, to, servicer, since in calling:
-        raise ConcurrentChangeError(
-            open_kfid=open_kfid, external_userid=external_userid, intent=position, kind=as_text(kind),
-            actor=as_text(actor), to=to, servicer_userid=as_text(servicer or ""), since=since,
-        )  # fmt: skip
-    return int(version) or "new", int(latest)
+        others = [read_earlier(conn, position).intent for (position,) in calling]
+    for other in others:
+        raise concurrent(open_kfid, external_userid, other)
+    return version or "new", latest
 
 
 def _step(site: Site, position: int) -> StepView | None:

@@ -53,6 +53,10 @@ class Site:
         """The corporation under which the engine keeps its streams and cursors."""
         return self.engine.corp_id
 
+    def wecom_now(self) -> int:
+        """Return the time by WeCom's clock, in microseconds: its entries carry that."""
+        return self.clock.now() + (self.client.skew or 0)
+
     def holding(self, kind: str) -> Holding:
         """Return what takes leases of this kind in our name."""
         return Holding(database=self.database, clock=self.clock, corp_id=self.corp_id, kind=kind, owner=self.owner)

@@ -3,9 +3,9 @@
 import attrs
 
 from kfstate.clock import SECOND
-from kfstate.errors import ConcurrentChangeError, UnreachableError
+from kfstate.errors import UnreachableError
 from kfstate.store.dialect import query
-from kfstate.wecom.earlier import Result
+from kfstate.wecom.earlier import Result, concurrent
 from kfstate.wecom.site import RETRYING, Site
 
 __all__ = ["Trying"]
@@ -52,11 +52,7 @@ class Trying:
         """
         intent = self.intent
         if self._since()[1]:
-            raise ConcurrentChangeError(
-                open_kfid=self.open_kfid, external_userid=intent.external_userid, intent=intent.position,
-                kind=intent.kind, actor=intent.actor, to=intent.to, servicer_userid=intent.servicer_userid,
-                since=intent.recorded_at,
-            )  # fmt: skip
+            raise concurrent(self.open_kfid, intent.external_userid, intent)
         waited = (self.site.clock.now() - self.began) / SECOND
         if waited > RETRYING:
             raise UnreachableError(self.call, f"it could not be asked for {waited:.0f} seconds, which is too late")
@@ -77,5 +73,4 @@ class Trying:
 
     def _now(self) -> int:
         """Return the time by WeCom's clock, after the intent in any case."""
-        now = self.site.clock.now() + (self.site.client.skew or 0)
-        return max(now, self.intent.occurred_at + 1)
+        return max(self.site.wecom_now(), self.intent.occurred_at + 1)
