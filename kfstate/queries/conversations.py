@@ -62,7 +62,8 @@ _ONE = (
     + "WHERE n.corp_id = ? AND n.kind = 'customer' AND n.folded = ?"
 )
 _FINISHED, _QUEUE, _MANUAL = 4, 2, 3
-_WINDOW = 48 * 3600
+WINDOW = 48 * 3600
+"""Seconds after a customer's message in which ``send_msg`` may answer."""
 PAGE = 1000
 """How many views are read at a time."""
 After = tuple[str, str] | int
@@ -299,7 +300,7 @@ def _view(row: tuple[Any, ...], now: int | None) -> ConversationView:
 
 def _window(state: SessionState, now: int | None, *, recorded: bool) -> SendWindow:
     limit = MACHINE.clockwork.send_limit
-    until = None if state.last_customer_message is None else state.last_customer_message + _WINDOW
+    until = None if state.last_customer_message is None else state.last_customer_message + WINDOW
     closed = until is None or (now is not None and now >= until)
     left = None if not recorded else 0 if closed else max(0, limit - state.sends)
     return SendWindow(state.sends, left, at_second(until))

@@ -11,14 +11,12 @@ from kfstate.errors import ArgumentError
 from kfstate.queries.conversations import PAGE
 from kfstate.store.dialect import query, query_in
 
-__all__ = ["WAITS", "WINDOW", "Wait", "WaitKind", "told_until", "waits"]
+__all__ = ["WAITS", "Wait", "WaitKind", "told_until", "waits"]
 
 WaitKind = Literal["queued", "unanswered", "window"]
 """``queued``: in the pool; ``unanswered``: in MANUAL, and the customer's message is without an answer; ``window``:
 since the customer's last message, of a session that runs."""
 WAITS: tuple[WaitKind, ...] = get_args(WaitKind)
-WINDOW = 48 * 3600
-"""Seconds after a customer's message in which ``send_msg`` may answer."""
 
 _ANSWERED = (
     "(SELECT MAX(a.sort_second) FROM kf_entry a WHERE a.stream = c.stream AND a.sort_second >= s.opened "

@@ -13,7 +13,7 @@ from kfstate.store import canonical as form
 from kfstate.store import cursor as cursors
 from kfstate.store import identity
 from kfstate.store.causes import Causes, look_back
-from kfstate.store.dialect import bulk_insert, in_one_go
+from kfstate.store.dialect import FEW, bulk_insert, in_one_go
 from kfstate.store.head import lock_head
 from kfstate.store.identity import Fresh
 from kfstate.store.plan import Part, Plan, Planned
@@ -26,8 +26,6 @@ __all__ = ["Gathered", "append", "append_parts"]
 
 _AHEAD = 86_400 * SECOND
 _KIND_VERSION = 1
-_FEW = 64
-"""Up to so many drafts it costs less to look for the streams of those that are known, too, than to wait."""
 # What the fold and the shipped projections read of an entry. occurred_at, not sort_second: where WeCom gave no time the
 # second is that of the arrival, which must not decide whether two entries are the same.
 _DECIDING = (
@@ -137,7 +135,7 @@ def _plan(conn: Connection, parts: Sequence[Part], head: Head) -> Plan:
     """Read whatever decides what of the parts can be stored."""
     drafts = [draft for part in parts for draft in part.drafts]
     known = identity.look_up(conn, drafts)
-    if len(drafts) > _FEW:
+    if len(drafts) > FEW:  # of fewer, to look for the streams of known ones, too, costs less than to wait
         drafts = [draft for draft in drafts if not _is_known(draft, known())]
     find = find_streams(conn, drafts, latest=any(draft.own for draft in drafts))
     moves = dict.fromkeys((part.move.corp_id, part.move.open_kfid) for part in parts if part.move is not None)

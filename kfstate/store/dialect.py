@@ -19,6 +19,7 @@ from kfstate.store.connecting import backend_of, connect, failed, gone, open_dat
 from kfstate.store.greenlets import give_back
 
 __all__ = [
+    "FEW",
     "NAMES",
     "WRITE",
     "Answer",
@@ -53,7 +54,7 @@ NAMES = "kfstate_names"
 """Execution option: called with connection and statement, returns it with the tables of a projection's build."""
 
 _CHUNK = 900
-_FEW = 64
+FEW = 64
 """Up to so many rows, waiting for the server costs more than a slower way to insert them."""
 
 
@@ -171,7 +172,7 @@ def in_one_go(conn: Connection, rows: int) -> Iterator[None]:
     What is asked in it waits for its answer; but for that, only the block's end tells that its statements have
     succeeded. A block inside of another is part of that.
     """
-    if not 0 < rows <= _FEW:
+    if not 0 < rows <= FEW:
         yield
         return
     try:
@@ -231,21 +232,20 @@ Read = Callable[[str, tuple[Any, ...]], Rows]
 
 def query_in(conn: Connection, sql: str, values: Iterable[Any], *fixed: Any) -> Iterator[tuple[Any, ...]]:
     """Run a statement once per chunk of ``values``; ``IN (??)`` in it gets the list, ``fixed`` fills what is before."""
-    pending = list(values)
-    for start in range(0, len(pending), _CHUNK):
-        listing, chunk = listed(conn, sql, pending[start : start + _CHUNK])
+    for listing, chunk in _chunks(conn, sql, values):
         yield from query(conn, listing, (*fixed, *chunk))
 
 
 def ask_in(conn: Connection, sql: str, values: Iterable[Any], *fixed: Any) -> Answer:
     """Send a statement as :func:`query_in` does, and return what waits for its rows."""
-    pending = list(values)
-    answers = [
-        ask(conn, listing, (*fixed, *chunk))
-        for start in range(0, len(pending), _CHUNK)
-        for listing, chunk in [listed(conn, sql, pending[start : start + _CHUNK])]
-    ]
+    answers = [ask(conn, listing, (*fixed, *chunk)) for listing, chunk in _chunks(conn, sql, values)]
     return lambda: [row for answer in answers for row in answer()]
+
+
+def _chunks(conn: Connection, sql: str, values: Iterable[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    pending = list(values)
+    for start in range(0, len(pending), _CHUNK):
+        yield listed(conn, sql, pending[start : start + _CHUNK])
 
 
 def listed(conn: Connection, sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:

@@ -17,9 +17,10 @@ from kfstate.engine import Engine
 from kfstate.errors import ArgumentError
 from kfstate.intake import ACTOR, record
 from kfstate.projections import live
+from kfstate.queries.conversations import WINDOW
 from kfstate.queries.entries import EntryView
 from kfstate.queries.views import at_second
-from kfstate.queries.waiting import WAITS, WINDOW, Wait, WaitKind, told_until, waits
+from kfstate.queries.waiting import WAITS, Wait, WaitKind, told_until, waits
 from kfstate.store.envelope import OwnEntry
 from kfstate.store.head import lock_head
 from kfstate.wecom.site import Site

@@ -8,21 +8,20 @@ from contextlib import suppress
 from functools import partial
 
 import attrs
-from sqlalchemy.exc import SQLAlchemyError
 
 from kfstate.concurrency import Running, Signal
-from kfstate.errors import ClosedError, KfstateError
+from kfstate.errors import ClosedError
 from kfstate.wecom.accounts import known_accounts, read_accounts, read_servicers
 from kfstate.wecom.callback import AUTH_CHANGE, MSG_OR_EVENT, Notice
 from kfstate.wecom.site import Site
 from kfstate.wecom.syncing import Pulled, Puller
+from kfstate.wecom.trouble import pause, tell
 from kfstate.wecom.turns import Turns
 from kfstate.wecom.worker import OnPulled, Worker
 
 __all__ = ["Loop", "Pace"]
 
 _logger = logging.getLogger("kfstate")
-_FIRST, _LONGEST = 1.0, 60.0
 _SOON = 10.0
 """Seconds until accounts are read again, where one was not listed."""
 
@@ -183,10 +182,10 @@ class Loop:
                     return
                 failures += 1
                 self.error = error
-                _tell("the accounts were not read", error)
+                tell("the accounts were not read", error, action="accounts")
                 with suppress(ClosedError):  # found out again in a moment
                     self._quietly(partial(self._fall_back, run))
-                run.stopping.wait(min(_FIRST * 2 ** min(failures - 1, 10), _LONGEST))
+                run.stopping.wait(pause(failures))
             else:
                 failures, self.error = 0, None
                 run.refresh.wait(min(self.pace.refresh, _SOON) if run.missed else self.pace.refresh)
@@ -226,7 +225,7 @@ class Loop:
         except ClosedError:
             raise
         except Exception as error:  # noqa: BLE001 (the other accounts must not suffer from it)
-            _tell("accounts", error)
+            tell("accounts", error, action="accounts")
 
     def _begin(self, run: _Run, open_kfid: str) -> None:
         with run.lock:
@@ -241,10 +240,3 @@ class Loop:
     def _puller(self) -> Puller:
         stopping = self._site.concurrency.signal()
         return Puller(site=self._site, stopping=stopping, limit=self.pace.limit, length=self.pace.lease)
-
-
-def _tell(what: str, error: Exception) -> None:
-    if isinstance(error, (KfstateError, SQLAlchemyError)):
-        _logger.warning("%s: %s", what, error, extra={"action": "accounts"})
-    else:
-        _logger.error("%s", what, exc_info=error, extra={"action": "accounts"})

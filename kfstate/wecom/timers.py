@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 import attrs
-from sqlalchemy.exc import SQLAlchemyError
 
 from kfstate.concurrency import Concurrency, Running, Signal
-from kfstate.errors import ClosedError, KfstateError
+from kfstate.errors import ClosedError
 from kfstate.queries.rereading import Ages
 from kfstate.wecom.limits import Limits, WaitingLimit
 from kfstate.wecom.reconciling import Sweep, Sweeper
 from kfstate.wecom.site import Site
+from kfstate.wecom.trouble import FIRST, pause, tell
 
 __all__ = ["Beat", "Due", "Timers"]
 
 _logger = logging.getLogger("kfstate")
-_FIRST, _LONGEST = 1.0, 60.0
 _LOOKS = 4
 """How often in an interval is looked whether a sweep is due: others may have been before us."""
 
@@ -57,26 +56,22 @@ class Beat:
             running.join(timeout)
 
     def _run(self, stopping: Signal) -> None:
-        pause = min(self.interval, _FIRST)
-        while not stopping.wait(pause):
+        wait = min(self.interval, FIRST)
+        while not stopping.wait(wait):
             try:
                 self.act()
             except ClosedError:
                 return
             except Exception as error:  # noqa: BLE001 (what is due has to be done for ever, whatever it was)
-                pause = self._failed(error)
+                wait = self._failed(error)
             else:
-                self.error, self.failures, pause = None, 0, self.interval
+                self.error, self.failures, wait = None, 0, self.interval
 
     def _failed(self, error: Exception) -> float:
         self.error = error
         self.failures += 1
-        if isinstance(error, (KfstateError, SQLAlchemyError)):
-            _logger.warning("%s: %s", self.name, error, extra={"action": self.name})
-        else:
-            _logger.error("%s failed", self.name, exc_info=error, extra={"action": self.name})
-        longer: float = min(self.interval * 2 ** min(self.failures, 10), _LONGEST)
-        return max(self.interval, longer)
+        tell(self.name, error, action=self.name)
+        return max(self.interval, pause(self.failures + 1, first=self.interval))
 
 
 class Timers:

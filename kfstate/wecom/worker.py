@@ -13,13 +13,12 @@ from kfstate.concurrency import Running
 from kfstate.errors import ClosedError, KfstateError, RateLimitError
 from kfstate.wecom.callback import Notice
 from kfstate.wecom.syncing import Pulled, Puller
+from kfstate.wecom.trouble import FIRST, pause, tell
 from kfstate.wecom.turns import Turns
 
 __all__ = ["OnPulled", "Worker"]
 
 _logger = logging.getLogger("kfstate")
-_FIRST, _LONGEST = 1.0, 60.0
-"""Seconds to wait after an error: doubled each time, up to the longest."""
 _LOOK = 0.1
 """Seconds between two looks at an account that another process is pulling."""
 _HOLLOW = 3
@@ -142,7 +141,7 @@ class Worker:
             self._puller.stopping.wait(_LOOK)
         elif pulled.outcome in {"fenced", "stalled"}:
             self._vain += 1
-            self._puller.stopping.wait(_pause(self._vain))
+            self._puller.stopping.wait(_about(pause(self._vain)))
         else:
             self._vain = 0
             return True
@@ -193,22 +192,18 @@ class Worker:
             return False
         self.error = error
         self.failures += 1
-        if isinstance(error, (KfstateError, SQLAlchemyError)):
-            _logger.warning("account %s was not pulled: %s", self.open_kfid, error, extra={"action": "sync"})
-        else:
-            _logger.error("account %s was not pulled", self.open_kfid, exc_info=error, extra={"action": "sync"})
-        pause = _pause(self.failures)
+        tell(f"account {self.open_kfid} was not pulled", error, action="sync")
+        wait = _about(pause(self.failures))
         waiting = self._puller.stopping
         if isinstance(error, RateLimitError):
-            pause = max((error.retry_at - self._site.clock.now()) / SECOND, _FIRST)
+            wait = max((error.retry_at - self._site.clock.now()) / SECOND, FIRST)
             if not wanted.token:
                 waiting = self._wake  # one with the token of a callback is counted apart
-        waiting.wait(pause)
+        waiting.wait(wait)
         self._want(attrs.evolve(wanted, token=""), again=True)
         self._wake.set()
         return True
 
 
-def _pause(times: int) -> float:
-    longest: float = min(_FIRST * 2 ** min(times - 1, 10), _LONGEST)
-    return longest * uniform(0.8, 1.2)  # noqa: S311 (not all at once)
+def _about(seconds: float) -> float:
+    return seconds * uniform(0.8, 1.2)  # noqa: S311 (not all at once)
