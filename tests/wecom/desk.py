@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import attrs
-import pytest
 
 from kfstate import KfServiceState
 from kfstate.testing import FrozenClock, OpenFacts
@@ -92,9 +91,3 @@ def desk_on(url: str, **options: Any) -> Iterator[Desk]:
         yield Desk(world)
     finally:
         world.close()
-
-
-@pytest.fixture
-def desk(url: str) -> Iterator[Desk]:
-    """A desk on every database."""
-    yield from desk_on(url)

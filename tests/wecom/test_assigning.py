@@ -1,26 +1,19 @@
 """Assignment over real HTTP: who may get a session, the place reserved by the intent, and the next choice."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from kfstate.errors import ReplyLostError, StateChangeRefusedError
 from kfstate.wecom import Candidates
-from tests.wecom.desk import Desk, desk_on
+from tests.wecom.desk import Desk
 from tests.wecom.living import live_on
 
 __all__: list[str] = []
 
 SQLITE = pytest.mark.databases("sqlite")
 EVERY = pytest.mark.databases("sqlite", "pg18", "mariadb")
-
-
-@pytest.fixture
-def desk(url: str) -> Iterator[Desk]:
-    """A fake WeCom and an engine."""
-    yield from desk_on(url)
 
 
 @EVERY

@@ -1,6 +1,5 @@
 """Assignment under a key: chosen once, whoever asks again, and whoever asks at the same moment."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,18 +7,12 @@ import pytest
 from kfstate import KfServiceState
 from kfstate.errors import ArgumentError
 from kfstate.wecom import Candidates
-from tests.wecom.desk import Desk, desk_on
+from tests.wecom.desk import Desk
 
 __all__: list[str] = []
 
 SQLITE = pytest.mark.databases("sqlite")
 EVERY = pytest.mark.databases("sqlite", "pg18", "mariadb")
-
-
-@pytest.fixture
-def desk(url: str) -> Iterator[Desk]:
-    """A fake WeCom and an engine."""
-    yield from desk_on(url)
 
 
 @EVERY

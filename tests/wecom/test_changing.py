@@ -4,7 +4,6 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from kfstate.errors import (
 from kfstate.testing.fake import Customer
 from kfstate.wecom.errand import Errand
 from tests.wecom.changer import start
-from tests.wecom.desk import Desk, desk_on
+from tests.wecom.desk import Desk
 from tests.wecom.living import live_on
 
 __all__: list[str] = []
@@ -31,12 +30,6 @@ EVERY = pytest.mark.databases("sqlite", "pg18", "mariadb")
 
 ALLOWED = {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (3, 3), (3, 4)}
 OPEN = {(0, 4), (1, 4), (2, 4), (1, 1), (2, 2)}
-
-
-@pytest.fixture
-def desk(url: str) -> Iterator[Desk]:
-    """A fake WeCom and an engine."""
-    yield from desk_on(url)
 
 
 @SQLITE

@@ -1,47 +1,15 @@
 """Limits of waiting when entries come late: before, after, and while they are told."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from kfstate.testing import FrozenClock, customer_message, page, servicer_message, session_status_change
-from kfstate.wecom.limits import LimitReached, Limits, WaitingLimit, reached, still_waits
-from tests.wecom.watching import START, Shop, opened
+from kfstate.testing import customer_message, page, servicer_message, session_status_change
+from kfstate.wecom.limits import Limits, WaitingLimit, still_waits
+from tests.wecom.watching import START, Shop, names, since, told
 
 __all__: list[str] = []
 
 pytestmark = pytest.mark.databases("sqlite", "pg18", "mariadb")
 QUEUED, UNANSWERED = WaitingLimit.queued(600), WaitingLimit.unanswered(300)
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    """The time of everything."""
-    return FrozenClock.at(START)
-
-
-@pytest.fixture
-def shop(url: str, clock: FrozenClock) -> Iterator[Shop]:
-    """A shop on an empty database."""
-    with opened(url, clock) as made:
-        yield made
-
-
-def told(shop: Shop) -> list[LimitReached]:
-    """Return every limit that the log says was reached."""
-    found = [reached(entry) for entry in shop.entries("limit_reached")]
-    assert None not in found
-    return [one for one in found if one is not None]
-
-
-def names(shop: Shop) -> list[tuple[str, str | None]]:
-    """Return limits and customers, in order."""
-    return [(one.name, one.external_userid) for one in told(shop)]
-
-
-def since(shop: Shop) -> list[int]:
-    """Return since when each had waited, in seconds after the beginning."""
-    return [int(one.since.timestamp()) - START for one in told(shop)]
 
 
 # Late entries

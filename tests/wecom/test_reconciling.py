@@ -1,7 +1,6 @@
 """Sweeps: what WeCom changed without a word is found, repaired and reported; nothing stops them but their budget."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,26 +8,13 @@ from kfstate import Engine
 from kfstate.queries.rereading import Ages
 from kfstate.testing import FrozenClock, OpenFacts
 from kfstate.wecom.site import Site
-from tests.wecom.watching import START, Shop, opened
+from tests.wecom.watching import Shop, opened
 
 __all__: list[str] = []
 
 DATABASES = pytest.mark.databases("sqlite", "pg18", "mariadb")
 SQLITE = pytest.mark.databases("sqlite")
 HOUR = 3_600
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    """The time of everything."""
-    return FrozenClock.at(START)
-
-
-@pytest.fixture
-def shop(url: str, clock: FrozenClock) -> Iterator[Shop]:
-    """A shop on an empty database."""
-    with opened(url, clock) as made:
-        yield made
 
 
 @DATABASES

@@ -1,13 +1,12 @@
 """Messages over real HTTP: window, state and code are looked at first; a key sends once, whatever is lost."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from kfstate.errors import ArgumentError, RateLimitError, ReplyLostError, SendRefusedError
-from tests.wecom.desk import Desk, desk_on
+from tests.wecom.desk import Desk
 
 __all__: list[str] = []
 
@@ -15,12 +14,6 @@ SQLITE = pytest.mark.databases("sqlite")
 EVERY = pytest.mark.databases("sqlite", "pg18", "mariadb")
 
 HOUR = 3_600
-
-
-@pytest.fixture
-def desk(url: str) -> Iterator[Desk]:
-    """A fake WeCom and an engine."""
-    yield from desk_on(url)
 
 
 def refused(call: Any) -> tuple[int | None, bool, int]:

@@ -1,6 +1,6 @@
 """Calls that take long, or whose reply is lost: what the log says afterwards is what WeCom did, and nothing else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,19 +10,13 @@ from kfstate.errors import ConcurrentChangeError, RateLimitError, ReplyError, Re
 from kfstate.testing import FrozenClock
 from kfstate.wecom import Answer, Live, Settings
 from kfstate.wecom.transport import Params
-from tests.wecom.desk import Desk, desk_on
+from tests.wecom.desk import Desk
 from tests.wecom.living import live_on
 from tests.wecom.scripted import NOW, Scripted, api, ok
 
 __all__: list[str] = []
 
 pytestmark = pytest.mark.databases("sqlite")
-
-
-@pytest.fixture
-def desk(url: str) -> Iterator[Desk]:
-    """A fake WeCom and an engine."""
-    yield from desk_on(url)
 
 
 def meanwhile(

@@ -1,31 +1,16 @@
 """Sweeps that meet refusals, silence and limits; readings that entries overtake."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from kfstate.errors import ConcurrentChangeError, UnreachableError
 from kfstate.testing import FrozenClock, customer_message, page
 from kfstate.wecom import Live
 from kfstate.wecom.reading import read_state
-from tests.wecom.watching import START, Shop, opened
+from tests.wecom.watching import START, Shop
 
 __all__: list[str] = []
 
 SQLITE = pytest.mark.databases("sqlite")
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    """The time of everything."""
-    return FrozenClock.at(START)
-
-
-@pytest.fixture
-def shop(url: str, clock: FrozenClock) -> Iterator[Shop]:
-    """A shop on an empty database."""
-    with opened(url, clock) as made:
-        yield made
 
 
 # What goes wrong

@@ -2,30 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from kfstate.errors import LockTimeoutError
-from kfstate.testing import FrozenClock
 from kfstate.wecom import Due, Live, Settings, Sweep, WaitingLimit
 from kfstate.wecom.reconciling import Sweeper
 from kfstate.wecom.settings import ReconcileSettings, TimerSettings
 from kfstate.wecom.timers import Timers
-from tests.wecom.watching import START, Shop, opened
+from tests.wecom.watching import Shop
 
 __all__: list[str] = []
 
 pytestmark = pytest.mark.databases("sqlite")
 DAY2 = 48 * 3_600
-
-
-@pytest.fixture
-def shop(url: str) -> Iterator[Shop]:
-    """A shop on an empty database."""
-    with opened(url, FrozenClock.at(START)) as made:
-        yield made
 
 
 def eventually(holds: Callable[[], object]) -> bool:

@@ -8,11 +8,12 @@ from kfstate import Engine
 from kfstate.testing import FakeWecom, FrozenClock, Misbehaviour, OpenFacts
 from kfstate.testing.fake import Account, Customer
 from kfstate.wecom import Client, Retries
+from kfstate.wecom.limits import LimitReached, reached
 from kfstate.wecom.reconciling import Sweep, Sweeper
 from kfstate.wecom.site import Site
 from kfstate.wecom.syncing import Puller
 
-__all__ = ["START", "Shop", "opened"]
+__all__ = ["START", "Shop", "names", "opened", "since", "told"]
 
 START = 1_767_000_000
 
@@ -103,3 +104,20 @@ def opened(
         Client(wecom.corp_id, wecom.secret, base_url=wecom.url, clock=clock, retries=Retries(repeats=0)) as client,
     ):
         yield Shop(wecom, engine, client, clock)
+
+
+def told(shop: Shop) -> list[LimitReached]:
+    """Return every limit that the log says was reached."""
+    found = [reached(entry) for entry in shop.entries("limit_reached")]
+    assert None not in found
+    return [one for one in found if one is not None]
+
+
+def names(shop: Shop) -> list[tuple[str, str | None]]:
+    """Return limits and customers, in order."""
+    return [(one.name, one.external_userid) for one in told(shop)]
+
+
+def since(shop: Shop) -> list[int]:
+    """Return since when each had waited, in seconds after the beginning."""
+    return [int(one.since.timestamp()) - START for one in told(shop)]
