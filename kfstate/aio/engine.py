@@ -34,7 +34,7 @@ from kfstate.store import verify
 from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.cursor import Cursor
 from kfstate.store.envelope import OwnEntry
-from kfstate.store.greenlets import through
+from kfstate.store.greenlets import in_greenlet, through
 from kfstate.store.rows import Expected
 from kfstate.store.upcasting import Upcaster
 
@@ -240,7 +240,7 @@ class AsyncEngine(AsyncQuestions):
 
     async def _close(self, engine: Engine) -> None:
         try:
-            await inside(engine.close)
+            await in_greenlet(engine.close)
         finally:
             await self._tasks.close()
 

@@ -9,7 +9,7 @@ import contextvars
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from kfstate.store.greenlets import awaited, ended, in_greenlet
+from kfstate.store.greenlets import awaited, begin, ended, in_greenlet
 
 __all__ = ["AsyncTasks", "inside"]
 
@@ -57,7 +57,7 @@ class AsyncTasks:
     def spawn(self, run: Callable[[], None], *, name: str) -> "_Beside":
         """Run a function as a task of its own; as a new thread, it knows nothing of the caller's context."""
         context = contextvars.Context()
-        task = asyncio.get_running_loop().create_task(in_greenlet(run), name=name, context=context)
+        task = begin(in_greenlet(run), name=name, context=context)
         self._running.add(task)  # the loop itself holds its tasks weakly
         task.add_done_callback(self._running.discard)
         return _Beside(task)

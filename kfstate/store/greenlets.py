@@ -4,7 +4,7 @@ The two functions of SQLAlchemy that this takes are not in its documentation of 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.util import concurrency as _sqlalchemy
 
-__all__ = ["awaited", "ended", "give_back", "in_greenlet", "through"]
+__all__ = ["awaited", "begin", "ended", "give_back", "in_greenlet", "through"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,12 +34,43 @@ async def in_greenlet(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
 
 async def through(work: Coroutine[Any, Any, T]) -> T:
     """Await something that must come to its end, even where the caller is cancelled meanwhile."""
-    task = asyncio.get_running_loop().create_task(work)
+    task = begin(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await ended(task)
         raise
+
+
+def begin(work: Coroutine[Any, Any, T], **how: Any) -> "asyncio.Task[T]":
+    """Return a task of ``work`` that begins even where it is cancelled before: it meets that in its first wait.
+
+    Who ends an event loop cancels all its tasks; those that wait for this one would wait for ever.
+    """
+    return asyncio.get_running_loop().create_task(_Begins(work), **how)
+
+
+class _Begins(Coroutine[Any, Any, T]):
+    """A coroutine that cannot be thrown out before it has begun."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+        self._begun = False
+
+    def send(self, value: Any) -> Any:
+        self._begun = True
+        return self._work.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        if not self._begun:
+            self.send(None)
+        return self._work.throw(*error)
+
+    def close(self) -> None:
+        self._work.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._work.__await__()
 
 
 async def ended(task: "asyncio.Task[Any]") -> None:

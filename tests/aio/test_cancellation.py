@@ -30,17 +30,19 @@ class Waits:
         self.seen = 0
         self.chosen = 0
         self.again = False
+        self.everything = False
         self.victim: asyncio.Task[Any] | None = None
 
     def next(self) -> None:
         """Count one more."""
         self.seen += 1
         if self.victim is not None and (self.seen == self.chosen or (self.again and self.seen > self.chosen > 0)):
-            self.victim.cancel()
+            for task in asyncio.all_tasks() if self.everything else [self.victim]:
+                task.cancel()
 
-    async def cancel(self, chosen: int, work: Coroutine[Any, Any, Any]) -> bool:
-        """Cancel ``work`` in its n-th wait; tell whether there were so many."""
-        self.victim, self.seen, self.chosen = asyncio.create_task(work), 0, chosen
+    async def cancel(self, chosen: int, work: Coroutine[Any, Any, Any], *, everything: bool = False) -> bool:
+        """Cancel ``work`` in its n-th wait, or every task of the loop; tell whether there were so many."""
+        self.victim, self.seen, self.chosen, self.everything = asyncio.create_task(work), 0, chosen, everything
         with suppress(asyncio.CancelledError):
             await self.victim
         reached, self.victim = self.seen >= chosen, None
@@ -233,6 +235,27 @@ def test_loop_that_ends_leaves_a_whole_log(url: str, clock: FrozenClock) -> None
         for task in asyncio.all_tasks(runner.get_loop()):
             task.cancel()
         runner.run(engines[0].close())
+    assert 1 == whole(url, clock) % 3
+
+
+def test_loop_that_ends_in_every_wait(url: str, clock: FrozenClock, waits: Waits) -> None:
+    """Where whoever ends the loop cancels all its tasks, whatever they wait for, no connection is left."""
+
+    async def told(engine: AsyncEngine) -> None:
+        pools.append((await engine.open())._opened()._database.engine.pool)
+        await waits.cancel(chosen, engine.ingest(story(f"wm{chosen}")), everything=True)
+
+    pools: list[Any] = []
+    for chosen in range(1, 1000):
+        engine = AsyncEngine(url, clock=clock)
+        with asyncio.Runner() as runner:
+            with suppress(asyncio.CancelledError):
+                runner.run(told(engine))
+            runner.run(asyncio.wait_for(engine.close(), 20))
+        assert 0 == pools[-1].checkedout(), chosen
+        if waits.seen < chosen:
+            break
+    assert waits.chosen > 5
     assert 1 == whole(url, clock) % 3
 
 
