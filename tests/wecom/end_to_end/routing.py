@@ -15,6 +15,7 @@ from kfstate.errors import (
     VersionConflictError,
     WecomError,
 )
+from kfstate.machine.kinds import FROM_WECOM
 from kfstate.queries.views import ConversationView
 from kfstate.testing.simulation.dice import Chance, Weighted, chance, pick
 from kfstate.wecom import Live
@@ -22,6 +23,8 @@ from kfstate.wecom import Live
 __all__ = ["STAFF", "Router"]
 
 STAFF = ("zhang", "li", "wang")
+NEWEST = 30
+"""How many entries of the log are looked at for what has just been told."""
 EXPECTED = (
     ConcurrentChangeError,
     ReplyError,
@@ -61,10 +64,19 @@ class Router:
             self.came[act.__name__.strip("_")] += 1
 
     def look(self, limit: int = 5) -> list[ConversationView]:
-        """Return some conversations to decide about."""
+        """Return some conversations to decide about: half of the time those of which WeCom has just told."""
+        if self.rand() < 0.5:
+            return self._just_told(limit)
         state = pick(self.rand, (0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4))
         after = (f"wm{int(self.rand() * 256):02x}", "")
         return list(self.live.engine.conversations(state=state, after=after, limit=limit))
+
+    def _just_told(self, limit: int) -> list[ConversationView]:
+        engine = self.live.engine
+        newest = engine.read_all(after=max(0, engine.position() - NEWEST))
+        told = {(one.open_kfid, one.external_userid): None for one in newest if one.kind in FROM_WECOM}
+        keys = [(account, customer) for account, customer in told if customer is not None]
+        return [engine.state(*key) for key in keys[-limit:]]
 
 
 Act = Callable[[Router, ConversationView, str | None, Chance], object]

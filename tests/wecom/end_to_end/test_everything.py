@@ -143,7 +143,7 @@ def test_everything_at_once(fleet: Fleet, wecom: FakeWecom, clock: SharedClock) 
     """After one sweep the log says what the server says, of all, and nothing was done that it forbade."""
     people = People.make(wecom, customers=CONVERSATIONS, seed=SEED)
     fleet.begin(PROCESSES)
-    go_on(fleet, people, lambda _: people.look() == 0, patience=60 + CONVERSATIONS)
+    go_on(fleet, people, lambda _: people.look() == 0, patience=120 + 3 * CONVERSATIONS)
     fleet.end()
     # Two days later: sessions have expired, and some of the people come again.
     clock.advance(49 * HOUR)
