@@ -24,6 +24,8 @@ _LOOK = 0.1
 _HOLLOW = 3
 _AGAIN = 3600 * SECOND
 """All that WeCom keeps is read again at most once in so long, where that brought nothing."""
+_QUIET = 86_400 * SECOND
+"""Without callbacks, all that WeCom keeps is read again after so long without an entry."""
 
 
 OnPulled = Callable[[Pulled], object]
@@ -58,6 +60,8 @@ class Worker:
         self._hollow = 0
         self._vain = 0
         self._reread_at: int | None = None
+        self._heard_at = self._site.clock.now()
+        """When there was last a callback or an entry, or all was read again."""
         self._running: Running | None = None
 
     def start(self) -> None:
@@ -154,11 +158,15 @@ class Worker:
 
     def _pulled(self, wanted: _Wanted) -> Pulled:
         pulled = self._puller.pull(self.open_kfid, token=wanted.token)
-        if not self._is_hollow(wanted, pulled):
+        hollow, quiet = self._is_hollow(wanted, pulled), self._is_quiet(wanted, pulled)
+        if not hollow and not quiet:
             return pulled
-        # WeCom called again and again, and the cursor brings nothing: it may be one that finds nothing any more.
+        # The cursor may be one that finds nothing any more.
         self._hollow, self._reread_at = 0, self._site.clock.now()
-        _logger.warning("account %s: callbacks, and nothing to pull: reading all again", self.open_kfid)
+        if hollow:  # WeCom called again and again
+            _logger.warning("account %s: callbacks, and nothing to pull: reading all again", self.open_kfid)
+        else:
+            _logger.info("account %s: nothing for a day, and no callback: reading all again", self.open_kfid)
         again = self._puller.pull(self.open_kfid, again=True)
         if again.appended:
             self._reread_at = None
@@ -172,6 +180,15 @@ class Worker:
         self._hollow = self._hollow + 1 if new and not pulled.entries else 0
         rested = self._reread_at is None or pulled.began_at - self._reread_at > _AGAIN
         return self._hollow >= _HOLLOW and rested
+
+    def _is_quiet(self, wanted: _Wanted, pulled: Pulled) -> bool:
+        """Tell whether nobody would notice that the cursor is dead: no entry and no callback for a day."""
+        if pulled.entries or wanted.created_at is not None:
+            self._heard_at = pulled.began_at
+        quiet = pulled.outcome == "complete" and pulled.began_at - self._heard_at >= _QUIET
+        if quiet:
+            self._heard_at = pulled.began_at
+        return quiet
 
     def _tell(self, pulled: Pulled) -> None:
         if self._on_pulled is not None and pulled.outcome not in {"held", "fenced"}:

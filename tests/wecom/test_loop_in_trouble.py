@@ -187,3 +187,34 @@ def test_whatever_goes_wrong_with_accounts(
     assert eventually(lambda: live._loop.workers, 5)
     assert "what is this" in caplog.text
     assert wecom.count("account/list") == 1
+
+
+def test_a_dead_cursor_without_callbacks(process: Callable[..., Live], wecom: Scripted) -> None:
+    """After a day in which nothing came and nobody called, all is read again, once a day: the cursor may be dead."""
+    clock = FrozenClock.at(NOW)
+
+    def page(request: httpx2.Request) -> httpx2.Response:
+        dead = b'"cursor":"old"' in request.content
+        return ok(next_cursor="old", has_more=0, msg_list=[] if dead else [message(2, NOW + 60)])
+
+    wecom.on("sync_msg", ok(next_cursor="old", has_more=0, msg_list=[message(1)]), page)
+    live = process(clock, pace=Pace(interval=0.05))
+    live.start()
+
+    def kinds() -> int:
+        return [entry.kind for entry in live.engine.read_all()].count("customer_message")
+
+    def rests() -> int:
+        before = wecom.count("sync_msg")
+        clock.advance(1)
+        assert eventually(lambda: wecom.count("sync_msg") > before)
+        return sum(b'"cursor"' not in request.content for request in wecom.requests if "sync_msg" in str(request.url))
+
+    assert eventually(lambda: kinds() == 1)
+    clock.advance(80_000)
+    assert 1 == rests()
+    clock.advance(7_000)
+    assert eventually(lambda: kinds() == 2)
+    assert 2 == rests()
+    clock.advance(80_000)
+    assert 2 == rests()
