@@ -53,7 +53,7 @@ class DatabaseError(Exception):
 
 def exit_of(error: Exception) -> tuple[Exit, str] | None:
     """Return the exit code of an error and its one line; None: nobody foresaw it."""
-    line = " ".join(str(error).split())
+    line = " ".join("; ".join([str(error), *getattr(error, "__notes__", ())]).split())
     if isinstance(error, (UsageError, SettingsError)):
         return Exit.USAGE, line
     if isinstance(error, UnknownConversationError):

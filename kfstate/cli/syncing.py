@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -77,13 +77,15 @@ def sync(
     if follow:
         _follow(ctx, settings)
         return
-    with opened(ctx, settings, creates=True) as made:
-        pulled = made.sync(again=again)
-    if not ctx.out.json:
-        ctx.out.table(_PULLED, pulled)
-        return
-    for one in pulled:
-        ctx.out.line(_facts(one))
+    pulled: list[Pulled] = []
+    try:
+        with opened(ctx, settings, creates=True, on_pulled=pulled.append) as made:
+            made.sync(again=again)
+    except Exception:
+        if pulled:  # one account that fails hides no other
+            _show(ctx, pulled)
+        raise
+    _show(ctx, pulled)
 
 
 def accounts(*, settings: Path | None = None, ctx: Given) -> None:
@@ -126,6 +128,15 @@ def servicers(open_kfid: str, *, settings: Path | None = None, ctx: Given) -> No
     for one in found:
         facts = {"userid": one.userid, "department_id": one.department_id, "receiving": one.receiving}
         ctx.out.line({**facts, "stop_type": one.stop_type})
+
+
+def _show(ctx: Context, pulled: "Sequence[Pulled]") -> None:
+    pulled = sorted(pulled, key=attrgetter("open_kfid"))
+    if not ctx.out.json:
+        ctx.out.table(_PULLED, pulled)
+        return
+    for one in pulled:
+        ctx.out.line(_facts(one))
 
 
 def _follow(ctx: Context, settings: Path | None) -> None:

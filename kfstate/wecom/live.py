@@ -63,7 +63,7 @@ class Live:
         ``settings`` default to those of the environment. ``client`` and ``callback`` are the caller's own instead of
         those of the settings; a client that is handed over is left open. ``pace`` says how often what is done.
         ``limits`` are how long somebody may wait; those that are reached become entries for subscriptions.
-        ``on_pulled`` is told of every pull of :meth:`start`, after it; it must not wait for long.
+        ``on_pulled`` is told of every pull, after it; it must not wait for long.
         """
         self.settings = settings or (Settings.load() if client is None else Settings())
         self.engine = engine
@@ -176,7 +176,9 @@ class Live:
     def sync(self, *, again: bool = False) -> list[Pulled]:
         """Pull every account to its end, here, and return what became of each.
 
-        ``again``: read all that WeCom keeps, whatever was read before; it changes nothing.
+        ``again``: read all that WeCom keeps, whatever was read before; it changes nothing. One account that fails stops
+        no other: ``on_pulled`` is told of those that did not, then what the failed one raised is raised, with a note that
+        names every account that failed.
         """
         return self._loop.once(again=again)
 

@@ -143,7 +143,8 @@ class Loop:
     def once(self, *, again: bool = False) -> list[Pulled]:
         """Pull every account to its end, a few at a time, and return what became of each.
 
-        ``again``: read all that WeCom keeps. Raises what the first account that failed did, after the others.
+        ``again``: read all that WeCom keeps. One that fails stops no other: what the first of them raised is raised
+        after all, with a note that names every account that failed.
         """
         accounts = self._only or tuple(str(account.open_kfid) for account in read_accounts(self._site))
         done: dict[str, Pulled | Exception] = {}
@@ -153,16 +154,22 @@ class Loop:
         ]
         for one in running:
             one.join()
-        for result in done.values():
-            if isinstance(result, Exception):
-                raise result
+        failed = {open_kfid: result for open_kfid, result in done.items() if isinstance(result, Exception)}
+        if failed:
+            first = next(iter(failed.values()))
+            for open_kfid, error in failed.items():
+                first.add_note(f"account {open_kfid}" if error is first else f"account {open_kfid}: {error}")
+            raise first
         return [pulled for open_kfid in accounts if isinstance(pulled := done.get(open_kfid), Pulled)]
 
     def _once(self, open_kfid: str, done: dict[str, Pulled | Exception], again: bool) -> None:  # noqa: FBT001
         try:
             with self._turns.turn():
-                done[open_kfid] = self._puller().pull(open_kfid, again=again)
+                done[open_kfid] = pulled = self._puller().pull(open_kfid, again=again)
+            if self._on_pulled is not None:
+                self._on_pulled(pulled)
         except Exception as error:  # noqa: BLE001 (raised where it was asked for)
+            tell(f"account {open_kfid} was not pulled", error, action="sync")
             done[open_kfid] = error
 
     # Which accounts

@@ -6,6 +6,7 @@ lost in between.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from itertools import count
@@ -18,6 +19,7 @@ from kfstate.queries.views import at_second
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry
+from kfstate.store.read import payloads
 from kfstate.wecom.earlier import Earlier, Result
 from kfstate.wecom.errand import AGAIN, NO_RIGHT, REFUSALS, STATE_IS_WRONG, UNMANAGED, Errand, Seen
 from kfstate.wecom.errcodes import errcode
@@ -130,8 +132,9 @@ class _Message:
     def known(self, earlier: Earlier) -> Sent | None:
         """Return what became of an earlier attempt; None: nothing, or nobody knows, so that the msgid goes again."""
         intent = earlier.intent
-        if (intent.external_userid, intent.via) != (self.errand.external_userid, self.via):
-            told = f"one that is new, or the {intent.via} to {intent.external_userid} that has it"
+        ours = (self.errand.external_userid, self.via, self.code)
+        if (intent.external_userid, intent.via, intent.code) != ours or not self._is_said(intent.position):
+            told = f"one that is new, or the same {intent.via} to {intent.external_userid} (entry {intent.position})"
             raise ArgumentError(name="key", value=repr(self.key), allowed=told)
         earlier = self.errand.settled(earlier)
         sent, refused = earlier.result("message_sent"), earlier.result("message_refused")
@@ -142,6 +145,13 @@ class _Message:
         if refused.errcode in REFUSALS:
             raise self._refused(refused)
         return None
+
+    def _is_said(self, position: int) -> bool:
+        """Tell whether an earlier intent was to send this message; of an erased one nobody can say otherwise."""
+        with self.errand.site.database.reading() as conn:
+            body = payloads(conn, [position]).get(position)
+        message = json.loads(json.dumps(self.message))
+        return body is None or json.loads(body)["data"]["message"] == message
 
     def make(self, intent: OwnEntry) -> Sent:
         """Decide, and make the call; what came in between makes us decide again."""

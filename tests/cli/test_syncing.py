@@ -73,6 +73,19 @@ def test_once(shop: Shop) -> None:
     assert 2 == kfstate("--db", shop.db, "sync", "--again", "--follow").code
 
 
+def test_an_account_that_fails_hides_no_other(shop: Shop) -> None:
+    """What was pulled is shown, then what went wrong, of every account; it ends with 1."""
+    accounts = [shop.account, *(shop.wecom.account(name) for name in ("售前", "团购"))]
+    shop.wecom.customer().writes(shop.account, "a")
+    shop.wecom.fail_next("sync_msg", errcode=48002, times=2)
+    done = shop.run("sync", "--once")
+    assert 1 == done.code
+    (well,) = done.lines
+    assert "complete" == well["outcome"]
+    assert 2 == done.err.count("48002")
+    assert {well["open_kfid"]} == {str(account.open_kfid) for account in accounts if account.open_kfid not in done.err}
+
+
 def test_database_of_the_settings(shop: Shop, tmp_path: Path) -> None:
     """Without --db it is that of the settings."""
     shop.write(db=f"sqlite:///{tmp_path}/other.db")

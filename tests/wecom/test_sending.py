@@ -142,7 +142,7 @@ def test_message_that_is_none(desk: Desk) -> None:
 
 @EVERY
 def test_same_key(desk: Desk) -> None:
-    """The same key sends once; it belongs to one conversation and one call."""
+    """The same key sends once; it belongs to one conversation, one call and one message."""
     customer, other = desk.customer(), desk.customer()
     first = desk.send(customer, key="k")
     again = desk.send(customer, key="k")
@@ -152,6 +152,10 @@ def test_same_key(desk: Desk) -> None:
         desk.send(other, key="k")
     with pytest.raises(ArgumentError, match="key"):
         desk.on_event(customer, "code", key="k")
+    other_text = {"msgtype": "text", "text": {"content": "再见"}}
+    with pytest.raises(ArgumentError, match="key"):
+        desk.world.live.send(desk.account, customer.external_userid, other_text, key="k")
+    assert 1 == desk.calls("send_msg")
 
 
 @pytest.mark.parametrize("carried_out", [True, False])
