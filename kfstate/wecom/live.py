@@ -177,8 +177,8 @@ class Live:
         """Pull every account to its end, here, and return what became of each.
 
         ``again``: read all that WeCom keeps, whatever was read before; it changes nothing. One account that fails stops
-        no other: ``on_pulled`` is told of those that did not, then what the failed one raised is raised, with a note that
-        names every account that failed.
+        no other: ``on_pulled`` is told of the others, then what it raised is raised, with a note that names every
+        account that failed.
         """
         return self._loop.once(again=again)
 
