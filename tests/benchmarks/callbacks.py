@@ -49,15 +49,13 @@ def _called(target: str, service: Callable[..., None], watch: Stopwatch) -> int:
         _, port = stack.enter_context(_beside(service, target, url, corp_id, secret))
         wecom_says.send("write")
         time.sleep(2)
-        settle()
-        began = time.perf_counter()
-        took = sorted(_answers(port, corp_id, open_kfid))
-        lasted = time.perf_counter() - began
         with Engine(target) as engine:
-            position = engine.position()
+            settle()
+            began, position = time.perf_counter(), engine.position()
+            took = sorted(_answers(port, corp_id, open_kfid))
+            pulled = (engine.position() - position) / (time.perf_counter() - began)
         wecom_says.send("stop")
         written, seconds = wecom_says.recv()
-    pulled = position / (lasted + 2)
     print(f"{pulled:,.0f} entries/s in the log, {written / seconds:,.0f} written", file=sys.stderr)
     watch.seconds = took[len(took) * 99 // 100] * CALLBACKS
     return CALLBACKS

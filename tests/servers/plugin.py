@@ -17,6 +17,8 @@ pytest.register_assert_rewrite("kfstate.testing.contract")
 
 SERVERS = ("pg15", "pg18", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
+NEAR = frozenset({"adversarial", "contract", "feed", "servers", "store"})
+"""The folders of tests that run on every release of a server; above them, the newest PostgreSQL stands for both."""
 _RUN = pytest.StashKey[Run]()
 
 
@@ -65,7 +67,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if fixture is None:
         return
     marker = next(metafunc.definition.iter_markers("databases"), None)
-    default = DATABASES if fixture == "database" else SERVERS
+    near = NEAR & {part.name for part in metafunc.definition.path.parents}
+    default = [name for name in (DATABASES if fixture == "database" else SERVERS) if near or name != "pg15"]
     wanted = [
         one for name in (marker.args if marker else default) for one in (SERVERS if name == "servers" else [name])
     ]
