@@ -58,19 +58,22 @@ def suspects(
     doubt, times = doubt_of(now)
     cases: list[str] = []
     values: list[int] = []
+    # Most conversations are over, and nothing is doubtful about them: they are left out before anything is looked up.
+    among, recent = "c.service_state IN (0, 1, 2, 3) OR c.doubt <> 'none' OR a.gap_until IS NOT NULL", list[int]()
     for rank, (states, age) in enumerate((("3", ages.manual), ("2", ages.queue), ("0, 1", ages.untreated)), 1):
         cases.append(f"WHEN c.service_state IN ({states}) AND {_QUIET} THEN {rank}")
         values += [now - age, now - age]
     if everything:
         cases.append(f"WHEN c.service_state <> 4 OR c.second > ? THEN {len(_WHYS) - 1}")
         values.append(now - _RECENT)
+        among, recent = f"{among} OR c.second > ?", [now - _RECENT]
     ranked = (
         "SELECT c.stream AS stream, c.open_kfid AS open_kfid, n.value AS customer, "
         "CASE WHEN c.expires_at <= ? THEN 4 ELSE c.service_state END AS state, "
         f"c.since AS since, c.doubt AS doubt, CASE WHEN {doubt} <> 'none' THEN 0 WHEN c.expires_at <= ? THEN NULL "
         f"{' '.join(cases)} ELSE NULL END AS pressing FROM kf_conversation c "
         "JOIN kf_name n ON n.id = c.customer LEFT JOIN kf_account a ON a.open_kfid = c.open_kfid "
-        "WHERE n.corp_id = ? AND n.value IS NOT NULL"
+        f"WHERE n.corp_id = ? AND n.value IS NOT NULL AND ({among})"
     )
     rows = query(
         conn,
@@ -78,6 +81,6 @@ def suspects(
         "ORDER BY CASE WHEN r.state = 4 THEN 1 ELSE 0 END, r.pressing, "
         "CASE WHEN r.doubt = 'first_seen' THEN 1 ELSE 0 END, "
         "COALESCE(r.since, 0), r.stream LIMIT ?",
-        (now, *times, now, *values, corp_id, limit),
+        (now, *times, now, *values, corp_id, *recent, limit),
     )
     return [Suspect(stream, open_kfid, customer, _WHYS[why]) for stream, open_kfid, customer, why in rows]
