@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
     from kfstate.errors import (
+        ArchiveError,
         ArgumentError,
         CallbackError,
         CheckpointError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         CursorConflictError,
         DriverError,
         EnvelopeError,
+        ExtraError,
         KfstateError,
         LeaseLostError,
         LockTimeoutError,
@@ -83,6 +85,7 @@ __all__ = [
     "MACHINE",
     "SECOND",
     "AnomalyView",
+    "ArchiveError",
     "ArgumentError",
     "AsyncEngine",
     "AsyncEvent",
@@ -110,6 +113,7 @@ __all__ = [
     "EnvelopeError",
     "Event",
     "Explanation",
+    "ExtraError",
     "FateView",
     "KfServiceState",
     "KfstateError",
@@ -177,6 +181,7 @@ _HOMES = {
     "clock": ("SECOND", "Clock", "SystemClock"),
     "engine": ("Engine", "Recorded"),
     "errors": (
+        "ArchiveError",
         "ArgumentError",
         "CallbackError",
         "CheckpointError",
@@ -188,6 +193,7 @@ _HOMES = {
         "CursorConflictError",
         "DriverError",
         "EnvelopeError",
+        "ExtraError",
         "KfstateError",
         "LeaseLostError",
         "LockTimeoutError",

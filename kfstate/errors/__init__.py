@@ -7,6 +7,8 @@
     │   └── EnvelopeError       an own entry cannot be recorded as it is
     ├── MachineError            a machine's definition is not sound
     ├── StrictOutcomeError      strict mode met an outcome that it refuses
+    ├── ArchiveError            an archive cannot be read or written, or is not one of this log
+    ├── ExtraError              packages are missing: an extra is to be installed
     ├── UnknownConversationError
     ├── UnknownSubscriptionError
     ├── UnknownDeadLetterError
@@ -45,8 +47,10 @@ The default message of an error is the first line of its docstring; the facts ar
 """
 
 from kfstate.errors.general import (
+    ArchiveError,
     ArgumentError,
     EnvelopeError,
+    ExtraError,
     KfstateError,
     MachineError,
     PoisonEntryError,
@@ -91,6 +95,7 @@ from kfstate.errors.store import (
 )
 
 __all__ = [
+    "ArchiveError",
     "ArgumentError",
     "CallbackError",
     "CheckpointError",
@@ -102,6 +107,7 @@ __all__ = [
     "CursorConflictError",
     "DriverError",
     "EnvelopeError",
+    "ExtraError",
     "KfstateError",
     "LeaseLostError",
     "LockTimeoutError",

@@ -3,8 +3,10 @@
 import attrs
 
 __all__ = [
+    "ArchiveError",
     "ArgumentError",
     "EnvelopeError",
+    "ExtraError",
     "KfstateError",
     "MachineError",
     "PoisonEntryError",
@@ -114,3 +116,22 @@ class ArgumentError(KfstateError):
     name: str
     value: str
     allowed: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ArchiveError(KfstateError):
+    """An archive cannot be read or written, or it is not one of this log.
+
+    ``path`` is the file or folder; ``reason`` what is wrong with it.
+    """
+
+    path: str
+    reason: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class ExtraError(KfstateError):
+    """This needs packages that are not installed."""
+
+    needed: str
+    remedy: str
