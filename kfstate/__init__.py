@@ -10,6 +10,7 @@ from kfstate.version import __version__
 
 if TYPE_CHECKING:
     from kfstate.aio import AsyncEngine, AsyncEvent, AsyncSubscription
+    from kfstate.audit import AsOf, Audit, Change, StateThen
     from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
     from kfstate.errors import (
@@ -87,11 +88,14 @@ __all__ = [
     "AnomalyView",
     "ArchiveError",
     "ArgumentError",
+    "AsOf",
     "AsyncEngine",
     "AsyncEvent",
     "AsyncSubscription",
+    "Audit",
     "BuildDifference",
     "CallbackError",
+    "Change",
     "Checkpoint",
     "CheckpointError",
     "Clock",
@@ -147,6 +151,7 @@ __all__ = [
     "SessionView",
     "SettingsError",
     "StateChangeRefusedError",
+    "StateThen",
     "Step",
     "StepView",
     "StorageFullError",
@@ -178,6 +183,7 @@ __all__ = [
 
 _HOMES = {
     "aio": ("AsyncEngine", "AsyncEvent", "AsyncSubscription"),
+    "audit": ("AsOf", "Audit", "Change", "StateThen"),
     "clock": ("SECOND", "Clock", "SystemClock"),
     "engine": ("Engine", "Recorded"),
     "errors": (

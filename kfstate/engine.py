@@ -9,6 +9,7 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate import intake
+from kfstate.audit.face import Audit
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.concurrency import THREADS, Concurrency
 from kfstate.errors import UnknownConversationError
@@ -93,6 +94,7 @@ class Engine(Feed, Questions):
         try:
             site = Site(self._database, self._clock, self._concurrency.signal)
             self.projections = Projections(site, projections, corp_id=corp_id)
+            self.audit = Audit(site, corp_id=corp_id)
             prepare(self._database, clock=self._clock, corp_id=corp_id)
             self.projections.open()
         except BaseException:

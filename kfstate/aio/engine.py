@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from kfstate import intake
+from kfstate.aio.audit import AsyncAudit
 from kfstate.aio.greenlets import AsyncTasks, inside
 from kfstate.aio.inner import InnerEngine, ask_for_greenlets
 from kfstate.aio.projections import AsyncProjections
@@ -215,6 +216,11 @@ class AsyncEngine(AsyncQuestions):
     def projections(self) -> AsyncProjections:
         """As ``projections`` of :class:`kfstate.Engine`."""
         return AsyncProjections(self._opened().projections)
+
+    @property
+    def audit(self) -> AsyncAudit:
+        """As ``audit`` of :class:`kfstate.Engine`."""
+        return AsyncAudit(self._opened().audit)
 
     async def rebuild(self, *, progress: live.Progress | None = None) -> int:
         """As :meth:`kfstate.Engine.rebuild`."""

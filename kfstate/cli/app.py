@@ -13,6 +13,7 @@ from cyclopts.config import Env
 
 from kfstate import __version__
 from kfstate.cli import (
+    audit,
     callback,
     calls,
     care,
@@ -76,7 +77,7 @@ def build() -> App:
     _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)
     parts = {
         log: (callback.app, calls.app),
-        ask: (following.app,),
+        ask: (following.app, audit.app),
         keep: (projections.app, letters.app, db.app, config.app, machine.app),
         explore: (wecom.app,),
     }

@@ -10,6 +10,7 @@ from kfstate.service_state import KfServiceState
 __all__ = [
     "ANOMALIES",
     "BUILDS",
+    "CHANGES",
     "CODES",
     "CONVERSATIONS",
     "DRIFTS",
@@ -24,6 +25,7 @@ __all__ = [
     "STEPS",
     "SUBSCRIPTIONS",
     "conversation_facts",
+    "then_facts",
 ]
 
 
@@ -187,6 +189,12 @@ CODES = (
     _word("usable", "usable"),
 )
 
+CHANGES = (
+    _text("field", "field"),
+    Column("known then", attrgetter("then")),
+    Column("known now", attrgetter("now")),
+)
+
 PROBLEMS = (_text("source", "source"), _text("path", "path"), _text("reason", "reason"))
 
 
@@ -213,5 +221,31 @@ def conversation_facts(view: Any) -> dict[str, object]:
         "sends until": window.until,
         "customer refused": view.rejected,
         "synced until": view.synced_until,
+        "machine": view.machine,
+    }
+
+
+def then_facts(found: Any) -> dict[str, object]:
+    """Return what was known of one conversation, word by word."""
+    facts: dict[str, object] = {"at": found.at, "known up to": found.known_at, "stored": found.known_until}
+    view = found.state
+    if view is None:
+        return facts | {"state": "not known"}
+    return facts | {
+        "account": view.open_kfid,
+        "customer": view.external_userid,
+        "state": view.service_state,
+        "servicer": view.servicer_userid,
+        "previous servicer": view.previous_servicer_userid,
+        "since": view.since,
+        "queued since": view.queued_since,
+        "session": view.session,
+        "opened by": view.opened_by,
+        "evidence": view.evidence,
+        "doubt": view.doubt,
+        "deciding entry": view.position,
+        "customer wrote": view.last_customer_message_at,
+        "expires": view.expires_at,
+        "sends used": view.sends,
         "machine": view.machine,
     }

@@ -194,6 +194,14 @@ _CHINESE = {
     "read because": "读取原因",
     "unreachable": "无法连接",
     "untreated": "长时间未确认",
+    # audits
+    "at": "时点",
+    "field": "字段",
+    "known now": "现在所知",
+    "known then": "当时所知",
+    "known up to": "已知至位置",
+    "not known": "未知",
+    "stored": "入库",
     # small words
     "no": "否",
     "yes": "是",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from kfstate import Engine
+from kfstate.audit.face import Audit
 from kfstate.machine.check import TRIGGERS
 from kfstate.machine.diagram import mermaid, table
 from kfstate.machine.entry import triggers_of
@@ -132,16 +133,20 @@ def _engine() -> str:
     return _calls(Engine)
 
 
+def _audit() -> str:
+    return _calls(Audit, made=False)
+
+
 def _live() -> str:
     return _calls(Live)
 
 
-def _calls(owner: type) -> str:
+def _calls(owner: type, *, made: bool = True) -> str:
     kinds = [kind for kind in owner.__mro__ if kind is not object]
     names = [name for kind in kinds for name in vars(kind) if not name.startswith("_")]
     methods = [(name, getattr(owner, name)) for name in names if not isinstance(getattr(owner, name), property)]
     own = (owner.__name__, inspect.signature(owner), owner.__init__)  # type: ignore[misc]
-    rows = [own, *((name, inspect.signature(method), method) for name, method in methods)]
+    rows = [*([own] if made else []), *((name, inspect.signature(method), method) for name, method in methods)]
     return _rows(
         ("Call", "What it does"),
         [(f"`{_call(name, signature)}`", _plain(doc.__doc__ or "")) for name, signature, doc in rows],
@@ -181,6 +186,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "errcodes": _errcodes,
     "errcodes-zh": _errcodes_zh,
     "engine": _engine,
+    "audit": _audit,
     "live": _live,
 }
 """Name → what makes the part."""

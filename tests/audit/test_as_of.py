@@ -1,0 +1,196 @@
+"""P8: the state at T as it was known at K is what an engine would have said that had read no more than K by then."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from kfstate import AsOf, Engine, KfServiceState
+from kfstate.errors import ArgumentError, MachineError, UnknownConversationError
+from kfstate.queries.views import as_json
+from kfstate.testing import FrozenClock, page
+from tests.engine.conftest import Fresh
+from tests.engine.story import DAY2, KF, USER, Teller, change, own, said, wrote
+from tests.engine.worlds import ASIDE, NOW, OURS, PEOPLE, REWRITING, STRANGE, Item, histories, play, seeded
+
+__all__: list[str] = []
+
+pytestmark = pytest.mark.databases("sqlite", "pg18", "mariadb")
+
+WORDS = ASIDE + OURS + REWRITING + STRANGE
+SAME = (
+    "open_kfid", "external_userid", "service_state", "state", "servicer_userid", "previous_servicer_userid", "session",
+    "session_id", "opened_by", "since", "queued_since", "evidence", "doubt", "position", "last_customer_message_at",
+    "expires_at", "machine",
+)  # fmt: skip
+"""What the answer about then has in common with the answer about now."""
+
+
+def at(second: float) -> datetime:
+    """Return a time after the beginning of all stories."""
+    return datetime.fromtimestamp(NOW, UTC) + timedelta(seconds=second)
+
+
+def now(clock: FrozenClock) -> datetime:
+    """Return the time that the clock shows."""
+    return datetime.fromtimestamp(clock.now() // 1_000_000, UTC)
+
+
+def seen(view: Any) -> dict[str, Any]:
+    """Return what both answers have, as JSON data."""
+    return {name: as_json(getattr(view, name)) for name in SAME}
+
+
+def remembered(engine: Engine, clock: FrozenClock, told: list[tuple[datetime, int, dict[Any, Any]]]) -> None:
+    """Note what the engine says of everybody now, where no entry is of a time to come."""
+    found: dict[Any, Any] = {}
+    for person in PEOPLE:
+        try:
+            found[person] = seen(engine.state(*person))
+        except UnknownConversationError:
+            found[person] = None
+    told.append((now(clock), engine.position(), found))
+
+
+def check_told(engine: Engine, told: list[tuple[datetime, int, dict[Any, Any]]]) -> None:
+    """Assert that what was said at any time can be said again."""
+    for time, position, answers in told:
+        for person, answer in answers.items():
+            try:
+                found = engine.audit.as_of(*person, time, known_at=position)
+            except UnknownConversationError:
+                assert answer is None
+                continue
+            assert answer == (None if found.state is None else seen(found.state)), (person, time, position)
+            assert position == found.known_at
+
+
+@settings(max_examples=25)
+@given(items=histories(WORDS, max_size=18))
+def test_what_was_said_can_be_said_again(fresh: Fresh, items: list[Item]) -> None:
+    """Whatever came in, however late: as_of repeats every answer that the engine ever gave, from the log alone (P8)."""
+    with fresh("as_of") as (engine, clock):
+        told: list[tuple[datetime, int, dict[Any, Any]]] = []
+        for part in range(0, len(items), 6):
+            play(engine, clock, items[part : part + 6])
+            remembered(engine, clock, told)
+        check_told(engine, told)
+
+
+def test_long_histories_can_be_said_again(fresh: Fresh) -> None:
+    """The same after long seeded histories, with days between the questions."""
+    for seed in range(4):
+        with fresh("as_of") as (engine, clock):
+            told: list[tuple[datetime, int, dict[Any, Any]]] = []
+            for part in range(5):
+                play(engine, clock, seeded(random.Random(seed * 10 + part), 25, WORDS))
+                clock.advance(seed * 15 * 3600)
+                remembered(engine, clock, told)
+            check_told(engine, told)
+
+
+def test_what_came_late(tell: Teller) -> None:
+    """An end that came late: then the customer was being served, now the servicer had ended it; the end made that."""
+    taken = tell(said(0), own(2, "state_changed", service_state=2), change(5, 1, new="li"))[-1]
+    tell.at(1000)
+    known = tell.engine.position()
+    (end,) = tell(change(100, 3, old="li"))
+    tell(said(2000))
+    found = tell.engine.audit.as_of(KF, USER, at(500), known_at=at(999))
+    assert isinstance(found, AsOf)
+    assert found.state is not None
+    assert found.now is not None
+    assert (known, KfServiceState.MANUAL, "li", taken) == (
+        found.known_at, found.state.service_state, found.state.servicer_userid, found.state.position,
+    )  # fmt: skip
+    assert ("finished", None, "li", end) == (
+        found.now.state, found.now.servicer_userid, found.now.previous_servicer_userid, found.now.position,
+    )  # fmt: skip
+    changed = {change.field: (change.then, change.now) for change in found.changes}
+    assert ("manual", "finished") == changed["state"]
+    assert "session" not in changed
+    assert [end] == [entry.position for entry in found.learned]
+    assert tell.engine.audit.as_of(KF, USER, at(3), known_at=at(999)).changes == ()
+    assert tell.engine.audit.as_of(KF, USER, at(500), known_at=known).state == found.state
+    assert tell.engine.audit.as_of(KF, USER, at(500)).state == found.now
+
+
+def test_voided_for_every_time(tell: Teller) -> None:
+    """A correction of today voids an entry of long ago, also for the question about then; not for who asks before."""
+    taken = tell(said(0), change(5, 1, new="li"))[-1]
+    (void,) = tell(own(5000, "correction", target=taken))
+    found = tell.engine.audit.as_of(KF, USER, at(10), known_at=taken)
+    assert found.state is not None
+    assert found.now is not None
+    assert ("manual", "untreated") == (found.state.state, found.now.state)
+    assert [void] == [entry.position for entry in found.learned]
+
+
+def test_presumed_end(tell: Teller) -> None:
+    """When a session was due, and nothing more was known of it, it had ended; what is learned later changes that."""
+    known = tell(said(0), own(5, "state_changed", service_state=3, servicer_userid="li"))[-1]
+    (wrote_in,) = tell(said(DAY2 - 5))
+    found = tell.engine.audit.as_of(KF, USER, at(DAY2 + 10), known_at=known)
+    assert found.state is not None
+    assert found.now is not None
+    assert ("finished", "timer", "manual") == (found.state.state, found.state.evidence, found.now.state)
+    assert [wrote_in] == [entry.position for entry in found.learned]
+
+
+def test_gap_of_the_account(tell: Teller) -> None:
+    """A gap in the account's history makes a state doubtful once it is known, until something strong comes."""
+    known = tell(said(0), own(5, "state_changed", service_state=2))[-1]
+    gap = {**own(100, "history_gap", from_at=NOW + 50), "external_userid": ""}
+    (lost,) = tell(gap)
+    (read,) = tell(own(200, "state_reading", service_state=2))
+    doubts = [
+        view.doubt for place in (known, lost, read)
+        if (view := tell.engine.audit.as_of(KF, USER, at(300), known_at=place).state) is not None
+    ]  # fmt: skip
+    assert ["none", "history_gap", "none"] == doubts
+    found = tell.engine.audit.as_of(KF, USER, at(150), known_at=known)
+    assert [("doubt", "none", "history_gap")] == [(one.field, one.then, one.now) for one in found.changes]
+    assert [lost] == [entry.position for entry in found.learned]
+
+
+def test_before_it_was_known(tell: Teller) -> None:
+    """Before the first entry of a conversation nothing is known of it; one that the log never had is an error."""
+    tell(said(0), wrote(30, "li"))
+    found = tell.engine.audit.as_of(KF, USER, at(10), known_at=1)
+    assert (None, 1) == (found.state, found.known_at)
+    assert found.now is not None
+    assert found.now.state == "untreated"
+    assert len(found.changes) > 5
+    assert tell.engine.audit.as_of(KF, USER, at(10), known_at=at(-10)).known_at == 0
+    early = tell.engine.audit.as_of(KF, USER, at(-10))
+    assert early.state is not None
+    assert ("finished", "initial", 0) == (early.state.state, early.state.evidence, early.state.session)
+    with pytest.raises(UnknownConversationError):
+        tell.engine.audit.as_of(KF, "nobody")
+
+
+def test_places_in_the_log(engine: Engine, clock: FrozenClock) -> None:
+    """A time is found at the last commit until then, whatever lies between; a commit is known as a whole."""
+    times = []
+    for number in range(40):
+        clock.advance(1 + number % 5)
+        report = engine.ingest(page([said(number, msgid=f"a{number}"), said(number, msgid=f"b{number}")]), account=KF)
+        times.append((now(clock), report.position))
+    for time, position in times:
+        assert position == engine.audit.as_of(KF, USER, known_at=time).known_at
+        assert position == engine.audit.as_of(KF, USER, known_at=time + timedelta(microseconds=999_999)).known_at
+    assert times[-1][1] == engine.audit.as_of(KF, USER, known_at=10**12).known_at
+
+
+def test_what_cannot_be_asked(engine: Engine, tell: Teller) -> None:
+    """A time without a zone, a position below 0, and a machine that the log never had, are refused."""
+    tell(said(0))
+    for bad in (datetime(2026, 1, 1), datetime(2026, 1, 1).time()):  # noqa: DTZ001 (that is the point)
+        with pytest.raises((ArgumentError, AttributeError)):
+            engine.audit.as_of(KF, USER, bad)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError):
+        engine.audit.as_of(KF, USER, known_at=-1)
+    with pytest.raises(MachineError, match="does not know"):
+        engine.audit.as_of(KF, USER, machine="no such machine")
