@@ -57,13 +57,13 @@ def remembered(engine: Engine, clock: FrozenClock, told: list[tuple[datetime, in
 def check_told(engine: Engine, told: list[tuple[datetime, int, dict[Any, Any]]]) -> None:
     """Assert that what was said at any time can be said again."""
     for time, position, answers in told:
-        for person, answer in answers.items():
+        for (open_kfid, user), answer in answers.items():
             try:
-                found = engine.audit.as_of(*person, time, known_at=position)
+                found = engine.audit.as_of(open_kfid, user, time, known_at=position)
             except UnknownConversationError:
                 assert answer is None
                 continue
-            assert answer == (None if found.state is None else seen(found.state)), (person, time, position)
+            assert answer == (None if found.state is None else seen(found.state)), (user, time, position)
             assert position == found.known_at
 
 
