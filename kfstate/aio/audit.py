@@ -3,10 +3,12 @@
 from datetime import datetime
 
 from kfstate.aio.greenlets import inside
-from kfstate.audit.as_of import AsOf
+from kfstate.audit.as_of import AsOf, StateThen
 from kfstate.audit.face import Audit
 from kfstate.audit.knowing import KnownAt
 from kfstate.machine import Machine
+from kfstate.queries.views import QueueView, SessionView, StepView
+from kfstate.service_state import KfServiceState
 
 __all__ = ["AsyncAudit"]
 
@@ -29,3 +31,56 @@ class AsyncAudit:
     ) -> AsOf:
         """As :meth:`kfstate.audit.face.Audit.as_of`."""
         return await inside(self._audit.as_of, open_kfid, external_userid, at, known_at=known_at, machine=machine)
+
+    async def history(
+        self,
+        open_kfid: str,
+        external_userid: str,
+        at: datetime | None = None,
+        *,
+        known_at: KnownAt = None,
+        machine: Machine | str | None = None,
+    ) -> list[StepView]:
+        """As :meth:`kfstate.audit.face.Audit.history`."""
+        return await inside(self._audit.history, open_kfid, external_userid, at, known_at=known_at, machine=machine)
+
+    async def conversations(
+        self,
+        at: datetime | None = None,
+        *,
+        known_at: KnownAt = None,
+        state: KfServiceState | int | str | None = None,
+        account: str | None = None,
+        machine: Machine | str | None = None,
+    ) -> list[StateThen]:
+        """As :meth:`kfstate.audit.face.Audit.conversations`."""
+        return await inside(
+            self._audit.conversations, at, known_at=known_at, state=state, account=account, machine=machine
+        )
+
+    async def queue(
+        self,
+        at: datetime | None = None,
+        *,
+        known_at: KnownAt = None,
+        account: str | None = None,
+        machine: Machine | str | None = None,
+    ) -> list[QueueView]:
+        """As :meth:`kfstate.audit.face.Audit.queue`."""
+        return await inside(self._audit.queue, at, known_at=known_at, account=account, machine=machine)
+
+    async def sessions(
+        self,
+        at: datetime | None = None,
+        *,
+        known_at: KnownAt = None,
+        open_kfid: str | None = None,
+        external_userid: str | None = None,
+        running: bool | None = None,
+        machine: Machine | str | None = None,
+    ) -> list[SessionView]:
+        """As :meth:`kfstate.audit.face.Audit.sessions`."""
+        return await inside(
+            self._audit.sessions, at, known_at=known_at, open_kfid=open_kfid, external_userid=external_userid,
+            running=running, machine=machine,
+        )  # fmt: skip

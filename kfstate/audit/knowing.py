@@ -9,22 +9,19 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.clock import SECOND
-from kfstate.errors import ArgumentError, CorruptLogError, MachineError
+from kfstate.errors import ArgumentError, MachineError
 from kfstate.machine import MACHINE, Clockwork, Machine, MachineSpec, Row, compiled
-from kfstate.machine.entry import Entry
 from kfstate.service_state import KfServiceState
 from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 from kfstate.store.read import find_stream
-from kfstate.store.rows import ENTRY_COLUMNS, StreamKey
+from kfstate.store.rows import StreamKey
 
-__all__ = ["Known", "KnownAt", "machine_at", "machine_named", "moment", "position_at", "story"]
+__all__ = ["Known", "KnownAt", "machine_at", "machine_named", "moment", "position_at"]
 
 KnownAt: TypeAlias = datetime | int | None
 """A place in the log: what was stored by a time, or up to a position; None: all of it."""
 
-_FOLDED = len(Entry._fields)
-_STORY = f"SELECT {', '.join(ENTRY_COLUMNS[:_FOLDED])}, version FROM kf_entry WHERE stream = ? ORDER BY version"
 _ACTIVE = (
     "SELECT ref FROM kf_entry WHERE stream = ? AND kind = 'machine_activated' AND position <= ? "
     "ORDER BY position DESC LIMIT 1"
@@ -84,18 +81,6 @@ def _at_most(conn: Connection, position: int) -> Known:
     sql = "SELECT position, recorded_at FROM kf_entry WHERE position <= ? ORDER BY position DESC LIMIT 1"
     found = query(conn, sql, (position,))
     return Known(*found[0]) if found else Known(0, 0)
-
-
-def story(conn: Connection, stream: int) -> list[Entry]:
-    """Return what the fold reads of all entries of a conversation, in the order in which they came.
-
-    Raises :class:`~kfstate.errors.CorruptLogError` where one is missing.
-    """
-    rows = query(conn, _STORY, (stream,))
-    for at, row in enumerate(rows, 1):
-        if row[_FOLDED] != at:
-            raise CorruptLogError(row[0], f"version {at} of its conversation is missing, or in the archive")
-    return [tuple.__new__(Entry, row[:_FOLDED]) for row in rows]
 
 
 def machine_at(conn: Connection, position: int, *, corp_id: str) -> Machine:

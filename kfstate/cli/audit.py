@@ -4,7 +4,7 @@ from cyclopts import App
 
 from kfstate.cli.context import Given
 from kfstate.cli.tables import CHANGES, ENTRIES, then_facts
-from kfstate.cli.times import known_at_of, time_of
+from kfstate.cli.times import Place, place_of
 
 __all__ = ["app", "as_of"]
 
@@ -33,11 +33,9 @@ def as_of(
     """
     from kfstate.queries.views import as_json
 
+    place: Place = place_of(at, known_at) or {"at": None, "known_at": None}
     with ctx.reader() as engine:
-        found = engine.audit.as_of(
-            open_kfid, external_userid, time_of("--at", at), known_at=known_at_of("--known-at", known_at),
-            machine=machine,
-        )  # fmt: skip
+        found = engine.audit.as_of(open_kfid, external_userid, **place, machine=machine)
     if ctx.out.json:
         ctx.out.line(as_json(found))
         return

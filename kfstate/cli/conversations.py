@@ -8,7 +8,8 @@ from kfstate.cli.context import Context, Given
 from kfstate.cli.cursors import join, split
 from kfstate.cli.exits import UsageError
 from kfstate.cli.listing import most_of, one_more, show_page
-from kfstate.cli.tables import CONVERSATIONS, SESSIONS, conversation_facts
+from kfstate.cli.tables import CONVERSATIONS, SESSIONS, conversation_facts, then_facts
+from kfstate.cli.times import place_of
 from kfstate.service_state import KfServiceState
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def show(
     external_userid: str,
     *,
     as_of_log: Annotated[bool, Parameter(negative="")] = False,
+    at: str | None = None,
+    known_at: str | None = None,
     ctx: Given,
 ) -> None:
     """Show one conversation: its state, since when, by what it was decided, and what is doubtful.
@@ -91,11 +94,24 @@ def show(
         open_kfid: The account.
         external_userid: The customer.
         as_of_log: The state as of the last entry, instead of now (when the session may have expired).
+        at: The state at this time, as 2026-11-22T10:00:00+08:00; without a zone it is the machine's.
+        known_at: As it was known then: what was stored by this time, or up to this position.
         ctx: The settings of this run.
     """
+    from kfstate.errors import UnknownConversationError
     from kfstate.queries.views import as_json
 
+    place = place_of(at, known_at, as_of_log=as_of_log)
     with ctx.reader() as engine:
+        if place is not None:
+            found = engine.audit.as_of(open_kfid, external_userid, **place)
+            if found.state is None:
+                raise UnknownConversationError(open_kfid, external_userid)
+            if ctx.out.json:
+                ctx.out.line(as_json(found.state))
+            else:
+                ctx.out.facts(then_facts(found))
+            return
         view = engine.state(open_kfid, external_userid, as_of_log=as_of_log)
     if ctx.out.json:
         ctx.out.line(as_json(view))
@@ -111,6 +127,8 @@ def sessions(
     limit: int | None = None,
     after: str | None = None,
     as_of_log: Annotated[bool, Parameter(negative="")] = False,
+    at: str | None = None,
+    known_at: str | None = None,
     ctx: Given,
 ) -> None:
     """List sessions with their times, waits, servicers, and how they ended.
@@ -122,10 +140,19 @@ def sessions(
         limit: At most so many (default: all in a pipe, 50 on a terminal).
         after: Go on after this cursor, as the previous page printed it: EXTERNAL_USERID/OPEN_KFID/SESSION.
         as_of_log: As of each last entry, instead of now (when a session may have expired).
+        at: Those that had opened by this time, as 2026-11-22T10:00:00+08:00; without a zone it is the machine's.
+        known_at: As it was known then: what was stored by this time, or up to this position.
         ctx: The settings of this run.
     """
     most = most_of(ctx, limit)
+    place = place_of(at, known_at, as_of_log=as_of_log)
+    if place is not None and after is not None:
+        raise UsageError("--after: not together with --at or --known-at, which list all at once")
     with ctx.reader() as engine:
+        if place is not None:
+            then = engine.audit.sessions(**place, open_kfid=account, external_userid=customer, running=running)
+            show_page(ctx, SESSIONS, iter(then), most, lambda _: "")
+            return
         found = engine.sessions(
             open_kfid=account, external_userid=customer, running=running, after=_session_cursor(after),
             limit=one_more(most), as_of_log=as_of_log,

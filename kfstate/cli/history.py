@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from kfstate.cli.context import Context, Given
 from kfstate.cli.listing import show_all
 from kfstate.cli.tables import STEPS
+from kfstate.cli.times import place_of
 
 __all__ = ["explain", "history", "show_explanation"]
 
@@ -17,6 +18,8 @@ def history(
     external_userid: str,
     *,
     as_of_log: Annotated[bool, Parameter(negative="")] = False,
+    at: str | None = None,
+    known_at: str | None = None,
     ctx: Given,
 ) -> None:
     """Show what each entry of a conversation did, in the order of the fold.
@@ -25,10 +28,16 @@ def history(
         open_kfid: The account.
         external_userid: The customer.
         as_of_log: As of the last entry: without an expiry that is due now and that no entry has met yet.
+        at: Until this time, as 2026-11-22T10:00:00+08:00; without a zone it is the machine's.
+        known_at: As it was known then: what was stored by this time, or up to this position.
         ctx: The settings of this run.
     """
+    place = place_of(at, known_at, as_of_log=as_of_log)
     with ctx.reader() as engine:
-        steps = engine.history(open_kfid, external_userid, as_of_log=as_of_log)
+        if place is not None:
+            steps = engine.audit.history(open_kfid, external_userid, **place)
+        else:
+            steps = engine.history(open_kfid, external_userid, as_of_log=as_of_log)
     show_all(ctx, STEPS, steps)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "folded",
     "load",
     "queue",
+    "state_of",
 ]
 
 _STATE = [field.name for field in attrs.fields(SessionState)]
@@ -106,7 +107,7 @@ class Filter:
         if older_than is not None and not 0 <= older_than <= now:
             raise ArgumentError(name="older_than", value=repr(older_than), allowed=f"seconds, from 0 to {now}")
         since = None if older_than is None else now - older_than
-        return cls(state=_state(state), since=since, now=None if as_of_log else now, **wanted)
+        return cls(state=state_of(state), since=since, now=None if as_of_log else now, **wanted)
 
     def where(self) -> tuple[str, list[Any]]:
         """Return the condition in SQL, and its values."""
@@ -140,7 +141,11 @@ class Filter:
         return " AND ".join(["1 = 1", *parts]), values
 
 
-def _state(state: KfServiceState | int | str | None) -> KfServiceState | None:
+def state_of(state: KfServiceState | int | str | None) -> KfServiceState | None:
+    """Return what callers mean: a state by its member, number or word.
+
+    Raises :class:`~kfstate.errors.ArgumentError` where there is no such state.
+    """
     if state is None or isinstance(state, KfServiceState):
         return state
     try:
