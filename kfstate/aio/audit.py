@@ -4,8 +4,11 @@ from datetime import datetime
 
 from kfstate.aio.greenlets import inside
 from kfstate.audit.as_of import AsOf, StateThen
+from kfstate.audit.explaining import Explained
 from kfstate.audit.face import Audit
 from kfstate.audit.knowing import KnownAt
+from kfstate.audit.timeline import Timeline
+from kfstate.audit.words import Lang
 from kfstate.machine import Machine
 from kfstate.queries.views import QueueView, SessionView, StepView
 from kfstate.service_state import KfServiceState
@@ -83,4 +86,40 @@ class AsyncAudit:
         return await inside(
             self._audit.sessions, at, known_at=known_at, open_kfid=open_kfid, external_userid=external_userid,
             running=running, machine=machine,
+        )  # fmt: skip
+
+    async def explain(
+        self, position: int, *, known_at: KnownAt = None, machine: Machine | str | None = None
+    ) -> Explained:
+        """As :meth:`kfstate.audit.face.Audit.explain`."""
+        return await inside(self._audit.explain, position, known_at=known_at, machine=machine)
+
+    async def timeline(
+        self,
+        open_kfid: str,
+        external_userid: str,
+        at: datetime | None = None,
+        *,
+        known_at: KnownAt = None,
+        machine: Machine | str | None = None,
+    ) -> Timeline:
+        """As :meth:`kfstate.audit.face.Audit.timeline`."""
+        return await inside(self._audit.timeline, open_kfid, external_userid, at, known_at=known_at, machine=machine)
+
+    async def report(
+        self,
+        open_kfid: str,
+        external_userid: str,
+        at: datetime | None = None,
+        *,
+        known_at: KnownAt = None,
+        machine: Machine | str | None = None,
+        lang: Lang = "en",
+        payloads: bool = True,
+        verified: bool = True,
+    ) -> str:
+        """As :meth:`kfstate.audit.face.Audit.report`."""
+        return await inside(
+            self._audit.report, open_kfid, external_userid, at, known_at=known_at, machine=machine, lang=lang,
+            payloads=payloads, verified=verified,
         )  # fmt: skip

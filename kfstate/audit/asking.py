@@ -8,21 +8,33 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.audit import as_of as answers
-from kfstate.audit import telling
+from kfstate.audit import explaining, telling
+from kfstate.audit import report as reporting
 from kfstate.audit.as_of import AsOf, StateThen
+from kfstate.audit.explaining import Explained
 from kfstate.audit.knowing import Known, KnownAt, machine_at, machine_named, moment, position_at
+from kfstate.audit.report import Sealed
 from kfstate.audit.stories import Story, names_of, stories, streams, streams_with
+from kfstate.audit.timeline import Timeline, stretches_of
+from kfstate.audit.words import Lang, sentence_of
 from kfstate.clock import SECOND
-from kfstate.errors import UnknownConversationError
+from kfstate.errors import ArgumentError, UnknownConversationError
 from kfstate.machine import Machine
 from kfstate.projections.building import Site
 from kfstate.queries.conversations import state_of
+from kfstate.queries.entries import entry_views
 from kfstate.queries.views import QueueView, SessionView, StepView, at_time
 from kfstate.service_state import KfServiceState
-from kfstate.store.read import find_stream
+from kfstate.store.head import read_head
+from kfstate.store.read import find_stream, rows_at, streams_by_id
 from kfstate.store.rows import StreamKey
+from kfstate.store.verify import verify
 
 __all__ = ["Asked", "Asking"]
+
+
+ALWAYS = (1 << 63) - 1
+"""A second after all others."""
 
 
 @attrs.frozen
@@ -145,6 +157,77 @@ class Asking:
                 found += [view for view in views if running in {None, view.ended_at is None}]
         return found
 
+    def explain(self, position: int, *, known_at: KnownAt = None, machine: Machine | str | None = None) -> Explained:
+        """Return why the entry at a position did what it did, or why it did not move anything.
+
+        ``known_at`` and ``machine`` as for :meth:`as_of`: a late entry can change what an earlier one did. Raises
+        :class:`~kfstate.errors.ArgumentError` where no such entry was known.
+        """
+        with self._asked(None, known_at, machine) as asked:
+            entry = rows_at(asked.conn, [position]).get(position)
+            if entry is None or position > asked.known.position:
+                raise ArgumentError(name="position", value=repr(position), allowed=f"1 to {asked.known.position}")
+            stream = streams_by_id(asked.conn, [entry.stream])[entry.stream]
+            if stream.corp_id != self._corp_id:
+                raise ArgumentError(name="position", value=repr(position), allowed="a position of this corporation")
+            if stream.kind != "conversation":
+                return explaining.unfolded(asked.conn, position)
+            (story,) = stories(asked.conn, [stream.id])
+            steps = story.steps(asked.known.position, ALWAYS, asked.machine)
+            at = next(at for at, step in enumerate(steps) if step.entry.position == position)
+            names = names_of(asked.conn, story.entries)
+            return explaining.explained(asked.conn, story, steps, at, machine=asked.machine, names=names)
+
+    def timeline(
+        self,
+        open_kfid: str,
+        external_userid: str,
+        at: datetime | None = None,
+        *,
+        known_at: KnownAt = None,
+        machine: Machine | str | None = None,
+    ) -> Timeline:
+        """Return one conversation over time: states, sessions, steps, what did not fit. Arguments as for :meth:`as_of`.
+
+        Its ``text()`` and ``mermaid()`` draw it.
+        """
+        with self._asked(at, known_at, machine) as asked:
+            return _timeline(asked, self._story(asked, open_kfid, external_userid))
+
+    def report(
+        self,
+        open_kfid: str,
+        external_userid: str,
+        at: datetime | None = None,
+        *,
+        known_at: KnownAt = None,
+        machine: Machine | str | None = None,
+        lang: Lang = "en",
+        payloads: bool = True,
+        verified: bool = True,
+    ) -> str:
+        """Return a report of one conversation as a page of HTML that needs nothing but itself.
+
+        Arguments as for :meth:`as_of`. ``payloads``: with what people said. ``verified``: with a verification of the
+        whole log, which takes its time in a large one.
+        """
+        with self._asked(at, known_at, machine) as asked:
+            story = self._story(asked, open_kfid, external_userid)
+            steps = story.steps(asked.known.position, asked.second, asked.machine)
+            names = names_of(asked.conn, story.entries)
+            said = [telling.named(step, names) for step in steps]
+            rows = rows_at(asked.conn, (step.entry.position for step in steps))
+            return reporting.report(
+                _timeline(asked, story),
+                {entry.position: entry for entry in entry_views(asked.conn, map(rows.__getitem__, sorted(rows)))},
+                Sealed(
+                    read_head(asked.conn).log_id.hex(), verify(asked.conn) if verified else None,
+                    {position: row.leaf.hex() for position, row in rows.items()},
+                ),
+                words={one.entry.position: (sentence_of(one, "en"), sentence_of(one, "zh")) for one in said},
+                payloads=payloads, made_at=at_time(self._site.clock.now()), lang=lang,
+            )  # fmt: skip
+
     @contextmanager
     def _asked(self, at: datetime | None, known_at: KnownAt, machine: Machine | str | None) -> Iterator[Asked]:
         time = self._moment(at)
@@ -179,3 +262,23 @@ class Asking:
         after = asked.second - asked.machine.clockwork.expires_after
         around = streams_with(asked.conn, after, asked.second, asked.known.position)
         return [stream for stream in known if stream in around]
+
+
+def _timeline(asked: Asked, story: Story) -> Timeline:
+    steps = story.steps(asked.known.position, asked.second, asked.machine)
+    names = names_of(asked.conn, story.entries)
+    known = bool(story.known(asked.known.position))
+    found = story.after(steps, asked.known.position, asked.second, asked.machine) if known else None
+    told = telling.sessions_of(steps, asked.second, asked.machine)
+    return Timeline(
+        open_kfid=story.stream.open_kfid,
+        external_userid=story.external_userid,
+        at=at_time(asked.at),
+        known_at=asked.known.position,
+        known_until=at_time(asked.known.recorded) if asked.known.position else None,
+        machine=asked.machine.spec.version,
+        state=answers.then(asked.conn, story, found, asked.machine),
+        stretches=stretches_of(steps, asked.second, asked.machine, names),
+        sessions=tuple(telling.session_views(story, told, names)),
+        steps=tuple(telling.step_views(story, steps, asked.second, asked.machine, names)),
+    )

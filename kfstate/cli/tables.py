@@ -17,6 +17,7 @@ __all__ = [
     "ENTRIES",
     "FAILURES",
     "FATES",
+    "KEPT",
     "LETTERS",
     "LOAD",
     "PROBLEMS",
@@ -24,6 +25,7 @@ __all__ = [
     "SESSIONS",
     "STEPS",
     "SUBSCRIPTIONS",
+    "TRIED",
     "conversation_facts",
     "then_facts",
 ]
@@ -193,6 +195,26 @@ CHANGES = (
     _text("field", "field"),
     Column("known then", attrgetter("then")),
     Column("known now", attrgetter("now")),
+)
+
+TRIED = {
+    lang: (
+        _text("tried", "name"),
+        _text("guard", "guard"),
+        _text("asks", asks),
+        Column("holds", attrgetter("holds")),
+    )
+    for lang, asks in (("en", "asks"), ("zh", "asks_zh"))
+}
+"""By language: what a guard asks is a sentence."""
+
+KEPT = (
+    _number("known from", "known_from"),
+    _text("transition", "transition"),
+    _word("outcome", "outcome"),
+    Column("before", _state("before")),
+    Column("after", _state("after")),
+    _number("session", "session"),
 )
 
 PROBLEMS = (_text("source", "source"), _text("path", "path"), _text("reason", "reason"))

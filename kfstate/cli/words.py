@@ -195,7 +195,11 @@ _CHINESE = {
     "unreachable": "无法连接",
     "untreated": "长时间未确认",
     # audits
+    "asks": "条件含义",
     "at": "时点",
+    "holds": "成立",
+    "known from": "自此位置起所知",
+    "tried": "尝试的规则",
     "field": "字段",
     "known now": "现在所知",
     "known then": "当时所知",
