@@ -10,7 +10,7 @@ from kfstate.version import __version__
 
 if TYPE_CHECKING:
     from kfstate.aio import AsyncEngine, AsyncEvent, AsyncSubscription
-    from kfstate.audit import AsOf, Audit, Change, StateThen
+    from kfstate.audit import AsOf, Audit, Change, Explained, KeptStep, StateThen, Stretch, Timeline, Tried
     from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
     from kfstate.errors import (
@@ -116,9 +116,11 @@ __all__ = [
     "EntryView",
     "EnvelopeError",
     "Event",
+    "Explained",
     "Explanation",
     "ExtraError",
     "FateView",
+    "KeptStep",
     "KfServiceState",
     "KfstateError",
     "LeaseLostError",
@@ -156,13 +158,16 @@ __all__ = [
     "StepView",
     "StorageFullError",
     "StoreError",
+    "Stretch",
     "StrictOutcomeError",
     "Subscription",
     "SubscriptionView",
     "SystemClock",
     "TableDifference",
+    "Timeline",
     "TransactionError",
     "Transition",
+    "Tried",
     "UndoneError",
     "UnknownConversationError",
     "UnknownDeadLetterError",
@@ -183,7 +188,7 @@ __all__ = [
 
 _HOMES = {
     "aio": ("AsyncEngine", "AsyncEvent", "AsyncSubscription"),
-    "audit": ("AsOf", "Audit", "Change", "StateThen"),
+    "audit": ("AsOf", "Audit", "Change", "Explained", "KeptStep", "StateThen", "Stretch", "Timeline", "Tried"),
     "clock": ("SECOND", "Clock", "SystemClock"),
     "engine": ("Engine", "Recorded"),
     "errors": (

@@ -12,6 +12,7 @@ from kfstate.errors import ArgumentError, UnknownConversationError
 from kfstate.machine import MACHINE
 from kfstate.machine.guards import GUARDS
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, OUTCOMES
+from kfstate.queries.views import StepView
 from kfstate.testing import page, servicer_status_change
 from tests.engine.conftest import Fresh
 from tests.engine.story import DAY2, KF, Teller, change, entered, own, said, wrote
@@ -65,7 +66,7 @@ def check_explained(engine: Engine) -> None:
         )  # fmt: skip
 
 
-def _history(engine: Engine, open_kfid: str, user: str) -> list[object]:
+def _history(engine: Engine, open_kfid: str, user: str) -> list[StepView]:
     try:
         return list(engine.history(open_kfid, user))
     except UnknownConversationError:

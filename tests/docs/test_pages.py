@@ -18,7 +18,14 @@ OTHERS = {"docs/reference/cli.md", "docs/reference/chain.md", "docs/benchmarks.m
 """Pages that are kept with what they describe, by its own tests."""
 PAGES = [name for name in documents() if name.startswith("docs/") and name not in OTHERS]
 FOLDERS = {"how-to": "how-to-guide", "reference": "reference", "explanation": "explanation", "adr": "explanation"}
-RUN = sorted({*(name for name in PAGES if name.startswith("docs/how-to/")), "README.md", "docs/reference/python.md"})
+RUN = sorted(
+    {
+        *(name for name in PAGES if name.startswith("docs/how-to/")),
+        "README.md",
+        "docs/reference/audit.md",
+        "docs/reference/python.md",
+    }
+)
 LANGUAGES = {"console", "json", "mermaid", "python", "sh", "sql", "text"}
 
 

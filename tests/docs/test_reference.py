@@ -33,7 +33,8 @@ VIEWS = [
     kfstate.EntryView, kfstate.AnomalyView, kfstate.FateView, kfstate.CodeView,
     kfstate.Event, kfstate.SubscriptionView, kfstate.DeadLetterView, kfstate.ProjectionView, kfstate.BuildDifference,
     kfstate.TableDifference, kfstate.Rebuilt, kfstate.Refolded, kfstate.Report, kfstate.Problem,
-    kfstate.AsOf, kfstate.StateThen, kfstate.Change,
+    kfstate.AsOf, kfstate.StateThen, kfstate.Change, kfstate.Explained, kfstate.Tried, kfstate.KeptStep,
+    kfstate.Timeline, kfstate.Stretch,
     kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
 ]  # fmt: skip
 IDS = {"open_kfid": "wk1", "external_userid": "wm1"}
