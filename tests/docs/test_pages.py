@@ -26,13 +26,6 @@ RUN = sorted(
         "docs/reference/python.md",
     }
 )
-    {
-        *(name for name in PAGES if name.startswith("docs/how-to/")),
-        "README.md",
-        "docs/reference/audit.md",
-        "docs/reference/python.md",
-    }
-)
 LANGUAGES = {"console", "json", "mermaid", "python", "sh", "sql", "text"}
 
 
