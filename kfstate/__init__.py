@@ -10,7 +10,22 @@ from kfstate.version import __version__
 
 if TYPE_CHECKING:
     from kfstate.aio import AsyncEngine, AsyncEvent, AsyncSubscription
-    from kfstate.audit import AsOf, Audit, Change, Explained, KeptStep, StateThen, Stretch, Timeline, Tried
+    from kfstate.audit import (
+        Access,
+        AsOf,
+        Audit,
+        Change,
+        Explained,
+        Hold,
+        KeptStep,
+        Receipt,
+        Retained,
+        Sealed,
+        StateThen,
+        Stretch,
+        Timeline,
+        Tried,
+    )
     from kfstate.clock import SECOND, Clock, SystemClock
     from kfstate.engine import Engine, Recorded
     from kfstate.errors import (
@@ -48,7 +63,9 @@ if TYPE_CHECKING:
         TransactionError,
         UndoneError,
         UnknownConversationError,
+        UnknownCustomerError,
         UnknownDeadLetterError,
+        UnknownHoldError,
         UnknownSubscriptionError,
         UnreachableError,
         UpcasterError,
@@ -85,6 +102,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MACHINE",
     "SECOND",
+    "Access",
     "AnomalyView",
     "ArchiveError",
     "ArgumentError",
@@ -120,6 +138,7 @@ __all__ = [
     "Explanation",
     "ExtraError",
     "FateView",
+    "Hold",
     "KeptStep",
     "KfServiceState",
     "KfstateError",
@@ -139,12 +158,15 @@ __all__ = [
     "QueueView",
     "RateLimitError",
     "Rebuilt",
+    "Receipt",
     "Recorded",
     "Refolded",
     "ReplyError",
     "ReplyLostError",
     "Report",
+    "Retained",
     "SchemaError",
+    "Sealed",
     "SegmentView",
     "SendRefusedError",
     "SendWindow",
@@ -170,7 +192,9 @@ __all__ = [
     "Tried",
     "UndoneError",
     "UnknownConversationError",
+    "UnknownCustomerError",
     "UnknownDeadLetterError",
+    "UnknownHoldError",
     "UnknownSubscriptionError",
     "UnreachableError",
     "Upcaster",
@@ -188,7 +212,22 @@ __all__ = [
 
 _HOMES = {
     "aio": ("AsyncEngine", "AsyncEvent", "AsyncSubscription"),
-    "audit": ("AsOf", "Audit", "Change", "Explained", "KeptStep", "StateThen", "Stretch", "Timeline", "Tried"),
+    "audit": (
+        "Access",
+        "AsOf",
+        "Audit",
+        "Change",
+        "Explained",
+        "Hold",
+        "KeptStep",
+        "Receipt",
+        "Retained",
+        "Sealed",
+        "StateThen",
+        "Stretch",
+        "Timeline",
+        "Tried",
+    ),
     "clock": ("SECOND", "Clock", "SystemClock"),
     "engine": ("Engine", "Recorded"),
     "errors": (
@@ -226,7 +265,9 @@ _HOMES = {
         "TransactionError",
         "UndoneError",
         "UnknownConversationError",
+        "UnknownCustomerError",
         "UnknownDeadLetterError",
+        "UnknownHoldError",
         "UnknownSubscriptionError",
         "UnreachableError",
         "UpcasterError",

@@ -1,6 +1,6 @@
 """The engine: the composition root that embedders, the CLI and the service call."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -41,7 +41,7 @@ from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry
 from kfstate.store.head import read_head
 from kfstate.store.read import find_stream
-from kfstate.store.rows import Expected, Stream, StreamKey
+from kfstate.store.rows import Expected, Result, Stream, StreamKey
 from kfstate.store.upcasting import Upcaster
 
 __all__ = ["Engine", "Recorded"]
@@ -94,7 +94,7 @@ class Engine(Feed, Questions):
         try:
             site = Site(self._database, self._clock, self._concurrency.signal)
             self.projections = Projections(site, projections, corp_id=corp_id)
-            self.audit = Audit(site, corp_id=corp_id)
+            self.audit = Audit(site, self._recorded, corp_id=corp_id)
             prepare(self._database, clock=self._clock, corp_id=corp_id)
             self.projections.open()
         except BaseException:
@@ -262,6 +262,9 @@ class Engine(Feed, Questions):
         """Return how many entries the projections lag behind the log (0 as a rule); None: another machine's."""
         with self._reading() as conn:
             return live.behind(conn)
+
+    def _recorded(self, conn: Connection, entries: Sequence[OwnEntry]) -> Sequence[Result]:
+        return intake.record(conn, entries, now=self._clock.now(), corp_id=self.corp_id)
 
     def _connected(self, url: str, lock_timeout: float) -> Database:
         return Database(url, lock_timeout=lock_timeout)

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from kfstate.aio.greenlets import inside
+from kfstate.aio.keeping import AsyncKeeping
 from kfstate.audit.as_of import AsOf, StateThen
 from kfstate.audit.explaining import Explained
 from kfstate.audit.face import Audit
@@ -16,7 +17,7 @@ from kfstate.service_state import KfServiceState
 __all__ = ["AsyncAudit"]
 
 
-class AsyncAudit:
+class AsyncAudit(AsyncKeeping):
     """As :class:`kfstate.audit.face.Audit`."""
 
     def __init__(self, audit: Audit) -> None:

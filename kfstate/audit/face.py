@@ -1,15 +1,18 @@
 """What an engine offers to auditors: ``engine.audit``."""
 
 from kfstate.audit.asking import Asking
+from kfstate.audit.keeping import Keeping
+from kfstate.audit.receipts import Record
 from kfstate.projections.building import Site
 
 __all__ = ["Audit"]
 
 
-class Audit(Asking):
+class Audit(Asking, Keeping):
     """Questions of auditors to the log of an engine: what was known when, why, and whether it is whole."""
 
-    def __init__(self, site: Site, *, corp_id: str = "") -> None:
-        """Look at the log of this database."""
+    def __init__(self, site: Site, record: Record, *, corp_id: str = "") -> None:
+        """Look at the log of this database; ``record`` appends receipts to it."""
         self._site = site
         self._corp_id = corp_id
+        self._record = record

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from kfstate.cli import keeping
+from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import UsageError
 from kfstate.cli.tables import CHANGES, ENTRIES, KEPT, TRIED, then_facts
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["app", "as_of", "explain", "report", "timeline"]
 
 app = App(name="audit", help="Audits: what the state was, as it was known then, why, and a report to keep.")
+for _command in keeping.COMMANDS:
+    app.command(_command)
 
 
 @app.command(name="as-of")
@@ -41,7 +45,7 @@ def as_of(
     from kfstate.queries.views import as_json
 
     place: Place = place_of(at, known_at) or {"at": None, "known_at": None}
-    with ctx.reader() as engine:
+    with ctx.reader() as engine, accessing(engine, "as-of", open_kfid, external_userid):
         found = engine.audit.as_of(open_kfid, external_userid, **place, machine=machine)
     if ctx.out.json:
         ctx.out.line(as_json(found))
@@ -66,7 +70,7 @@ def explain(position: int, *, known_at: str | None = None, machine: str | None =
     from kfstate.queries.views import as_json
 
     place = place_of(None, known_at)
-    with ctx.reader() as engine:
+    with ctx.reader() as engine, accessing(engine, "explain", detail=f"position {position}"):
         found = engine.audit.explain(position, known_at=place and place["known_at"], machine=machine)
     if ctx.out.json:
         ctx.out.line(as_json(found))
@@ -121,7 +125,7 @@ def timeline(
     from kfstate.queries.views import as_json
 
     place: Place = place_of(at, known_at) or {"at": None, "known_at": None}
-    with ctx.reader() as engine:
+    with ctx.reader() as engine, accessing(engine, "timeline", open_kfid, external_userid):
         found = engine.audit.timeline(open_kfid, external_userid, **place, machine=machine)
     if mermaid:
         ctx.out.text(found.mermaid(ctx.out.lang))
@@ -160,7 +164,7 @@ def report(
     place: Place = place_of(at, known_at) or {"at": None, "known_at": None}
     if file.exists():
         raise UsageError(f"{file} is there already")
-    with ctx.reader() as engine:
+    with ctx.reader() as engine, accessing(engine, "report", open_kfid, external_userid):
         page = engine.audit.report(
             open_kfid, external_userid, **place, machine=machine, lang=ctx.out.lang, payloads=payloads, verified=verify
         )

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from kfstate.cli.accessing import noted
 from kfstate.cli.context import Given
 from kfstate.cli.exits import Exit, UsageError
 
@@ -59,6 +60,8 @@ def verify(*, expect: str | None = None, ctx: Given) -> int:
         raise UsageError(f"--expect: {error}") from None
     with ctx.reader() as engine:
         found = engine.verify(expect)
+        told = found.anchor if found.damage is None else f"damage at {found.damage.position}"
+        noted(ctx, engine, "verify", detail=expect or "", result=told)
     damage = found.damage
     result: dict[str, object] = {
         "ok": damage is None,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import Parameter
 
+from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Context, Given
 from kfstate.cli.cursors import join, split
 from kfstate.cli.exits import UsageError
@@ -102,7 +103,7 @@ def show(
     from kfstate.queries.views import as_json
 
     place = place_of(at, known_at, as_of_log=as_of_log)
-    with ctx.reader() as engine:
+    with ctx.reader() as engine, accessing(engine, "show", open_kfid, external_userid):
         if place is not None:
             found = engine.audit.as_of(open_kfid, external_userid, **place)
             if found.state is None:

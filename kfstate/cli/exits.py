@@ -10,6 +10,7 @@ from kfstate.errors import (
     SettingsError,
     StoreError,
     UnknownConversationError,
+    UnknownCustomerError,
     VersionConflictError,
 )
 
@@ -34,7 +35,7 @@ MEANINGS = {
     Exit.OK: "done",
     Exit.REJECTED: "something was rejected, or a check failed; the rest is done",
     Exit.USAGE: "the command line or a setting is wrong; nothing was done",
-    Exit.UNKNOWN_CONVERSATION: "no entry of this conversation is in the log",
+    Exit.UNKNOWN_CONVERSATION: "no entry of this conversation, or customer, is in the log",
     Exit.DATABASE: "the database is not there, cannot be opened, is locked, or has another schema",
     Exit.CONFLICT: "a stream or a cursor is not where the caller expected it, or somebody else was quicker",
     Exit.BUG: "a bug in kfstate; please report it",
@@ -56,7 +57,7 @@ def exit_of(error: Exception) -> tuple[Exit, str] | None:
     line = " ".join("; ".join([str(error), *getattr(error, "__notes__", ())]).split())
     if isinstance(error, (UsageError, SettingsError)):
         return Exit.USAGE, line
-    if isinstance(error, UnknownConversationError):
+    if isinstance(error, (UnknownConversationError, UnknownCustomerError)):
         return Exit.UNKNOWN_CONVERSATION, line
     if isinstance(error, (VersionConflictError, CursorConflictError, ConcurrentChangeError)):
         return Exit.CONFLICT, line

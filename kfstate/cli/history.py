@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Context, Given
 from kfstate.cli.listing import show_all
 from kfstate.cli.tables import STEPS
@@ -33,7 +34,7 @@ def history(
         ctx: The settings of this run.
     """
     place = place_of(at, known_at, as_of_log=as_of_log)
-    with ctx.reader() as engine:
+    with ctx.reader() as engine, accessing(engine, "history", open_kfid, external_userid):
         if place is not None:
             steps = engine.audit.history(open_kfid, external_userid, **place)
         else:
@@ -58,7 +59,7 @@ def explain(
     """
     from kfstate.queries.views import as_json
 
-    with ctx.reader() as engine:
+    with ctx.reader() as engine, accessing(engine, "explain", open_kfid, external_userid):
         found = engine.explain(open_kfid, external_userid, as_of_log=as_of_log)
     explanation = as_json(found)
     if ctx.out.json:

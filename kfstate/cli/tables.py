@@ -8,6 +8,7 @@ from kfstate.cli.output import Column, seconds
 from kfstate.service_state import KfServiceState
 
 __all__ = [
+    "ACCESSES",
     "ANOMALIES",
     "BUILDS",
     "CHANGES",
@@ -17,11 +18,13 @@ __all__ = [
     "ENTRIES",
     "FAILURES",
     "FATES",
+    "HOLDS",
     "KEPT",
     "LETTERS",
     "LOAD",
     "PROBLEMS",
     "QUEUE",
+    "RECEIPTS",
     "SESSIONS",
     "STEPS",
     "SUBSCRIPTIONS",
@@ -165,6 +168,41 @@ LETTERS = (
     _number("attempts", "attempts"),
     _word("first", "first_at"),
     _word("last", "last_at"),
+)
+
+RECEIPTS = (
+    _number("position", "position"),
+    _word("action", "action"),
+    _text("actor", "actor"),
+    _text("basis", "basis"),
+    _text("request id", "request_id"),
+    _number("customer", "customer"),
+    _number("payloads", "payloads"),
+    _number("sealed", "sealed"),
+    _number("hold", "hold"),
+    _word("recorded", "recorded_at"),
+)
+
+HOLDS = (
+    _number("hold", "id"),
+    _text("customer", "external_userid"),
+    _number("number", "customer"),
+    _word("in force", "in_force"),
+    _word("until", "until"),
+    _number("sealed", "sealed"),
+    _text("actor", "actor"),
+    _text("basis", "basis"),
+)
+
+ACCESSES = (
+    _word("time", "accessed_at"),
+    _text("actor", "actor"),
+    _word("action", "action"),
+    _text("account", "open_kfid"),
+    _text("customer", "external_userid"),
+    _number("number", "customer"),
+    _text("detail", "detail"),
+    _text("result", "result"),
 )
 
 _WHOSE = (_number("position", "position"), _text("account", "open_kfid"), _text("customer", "external_userid"))

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from kfstate.cli.exits import UsageError
 
-__all__ = ["Place", "place_of"]
+__all__ = ["Place", "place_of", "time_of"]
 
 
 class Place(TypedDict):
@@ -21,11 +21,11 @@ def place_of(at: str | None, known_at: str | None, *, as_of_log: bool = False) -
         return None
     if as_of_log:
         raise UsageError("--as-of-log: not together with --at or --known-at")
-    return {"at": _time("--at", at), "known_at": _known_at(known_at)}
+    return {"at": time_of("--at", at), "known_at": _known_at(known_at)}
 
 
-def _time(option: str, text: str | None) -> datetime | None:
-    """Return a time; without a zone it is in the machine's, in which tables show times."""
+def time_of(option: str, text: str | None) -> datetime | None:
+    """Return the time that an option names; without a zone it is the machine's, in which tables show times."""
     if not text:
         return None
     try:
@@ -38,4 +38,4 @@ def _time(option: str, text: str | None) -> datetime | None:
 def _known_at(text: str | None) -> datetime | int | None:
     if text and text.isascii() and text.isdigit():
         return int(text)
-    return _time("--known-at", text)
+    return time_of("--known-at", text)

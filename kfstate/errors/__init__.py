@@ -10,6 +10,8 @@
     ├── ArchiveError            an archive cannot be read or written, or is not one of this log
     ├── ExtraError              packages are missing: an extra is to be installed
     ├── UnknownConversationError
+    ├── UnknownCustomerError    nobody of this id is in the log, or no more
+    ├── UnknownHoldError
     ├── UnknownSubscriptionError
     ├── UnknownDeadLetterError
     ├── UpcasterError           a set of upcasters is not sound
@@ -56,7 +58,9 @@ from kfstate.errors.general import (
     PoisonEntryError,
     StrictOutcomeError,
     UnknownConversationError,
+    UnknownCustomerError,
     UnknownDeadLetterError,
+    UnknownHoldError,
     UnknownSubscriptionError,
     UpcasterError,
     WireError,
@@ -129,7 +133,9 @@ __all__ = [
     "TransactionError",
     "UndoneError",
     "UnknownConversationError",
+    "UnknownCustomerError",
     "UnknownDeadLetterError",
+    "UnknownHoldError",
     "UnknownSubscriptionError",
     "UnreachableError",
     "UpcasterError",

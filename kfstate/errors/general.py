@@ -12,7 +12,9 @@ __all__ = [
     "PoisonEntryError",
     "StrictOutcomeError",
     "UnknownConversationError",
+    "UnknownCustomerError",
     "UnknownDeadLetterError",
+    "UnknownHoldError",
     "UnknownSubscriptionError",
     "UpcasterError",
     "WireError",
@@ -77,6 +79,20 @@ class UnknownConversationError(KfstateError):
 
     open_kfid: str
     external_userid: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class UnknownCustomerError(KfstateError):
+    """The log knows no such customer; or no more: the receipts say who was erased when."""
+
+    external_userid: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class UnknownHoldError(KfstateError):
+    """There is no legal hold of this number in force."""
+
+    id: int
 
 
 @attrs.define(slots=False, str=False, eq=False)

@@ -130,6 +130,14 @@ class Backend(Protocol):
         """Send what is run in the block without waiting for each statement; inside of another block do nothing."""
         ...
 
+    def overwriting(self, conn: Connection) -> AbstractContextManager[None]:
+        """Have what is cleared in the block overwritten where it lies, as far as the database can."""
+        ...
+
+    def forget_journal(self, conn: Connection) -> None:
+        """Empty the journal of what was committed, as far as the database can; outside of a transaction."""
+        ...
+
     def migrating(self, conn: Connection) -> AbstractContextManager[None]:
         """Keep other processes from migrating the same database meanwhile."""
         ...
@@ -141,7 +149,7 @@ class Backend(Protocol):
 
 LOG_TABLES = (
     "kf_entry", "kf_payload", "kf_identity", "kf_name", "kf_stream", "kf_log_head", "kf_pull", "kf_machine",
-    "kf_archive_mark",
+    "kf_archive_mark", "kf_access",
 )  # fmt: skip
 """The tables that triggers guard."""
 

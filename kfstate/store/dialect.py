@@ -39,6 +39,7 @@ __all__ = [
     "bulk_insert",
     "bulk_upsert",
     "failed",
+    "forget_journal",
     "gone",
     "in_one_go",
     "listed",
@@ -46,6 +47,7 @@ __all__ = [
     "migrating",
     "missing_triggers",
     "open_database",
+    "overwriting",
     "query",
     "query_in",
 ]
@@ -256,6 +258,17 @@ def listed(conn: Connection, sql: str, values: Sequence[Any]) -> tuple[str, Sequ
 def migrating(conn: Connection) -> AbstractContextManager[None]:
     """Keep other processes from migrating the same database until the block, or the transaction, ends."""
     return backend_of(conn).migrating(conn)
+
+
+def overwriting(conn: Connection) -> AbstractContextManager[None]:
+    """Have what is cleared in the block overwritten where it lies, as far as the database can."""
+    return backend_of(conn).overwriting(conn)
+
+
+def forget_journal(engine: Engine) -> None:
+    """Empty the journal of what was committed, as far as the database can, and nobody is at work."""
+    with _connected(engine) as connection:
+        backend_of(connection).forget_journal(connection)
 
 
 def missing_triggers(conn: Connection) -> list[str]:

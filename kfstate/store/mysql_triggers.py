@@ -57,9 +57,10 @@ def _triggers() -> dict[str, Trigger]:
         " WHERE position = NEW.position AND chain = NEW.chain AND recorded_at = NEW.recorded_at)"
     )
     add("kf_archive_mark", "insert", _unless(ends, "kf_archive_mark only grows, to an entry and its chain"))
-    for table in ("kf_entry", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark"):
+    fixed = ("kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark", "kf_access")
+    for table in ("kf_entry", *fixed):
         add(table, "update", _refuse(f"{table} is append-only: no UPDATE"))
-    for table in ("kf_identity", "kf_name", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark"):
+    for table in ("kf_identity", "kf_name", *fixed):
         add(table, "delete", _refuse(f"{table} is append-only: no DELETE"))
     return made
 

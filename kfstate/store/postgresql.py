@@ -1,7 +1,7 @@
 """PostgreSQL through psycopg 3, which serves asyncio, too."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ __all__ = [
     "ALONE",
     "SNAPSHOT",
     "ask",
+    "forget_journal",
     "holder",
     "in_one_go",
     "insert",
@@ -24,6 +25,7 @@ __all__ = [
     "lock_in",
     "migrating",
     "missing_triggers",
+    "overwriting",
     "prepared",
     "set_up",
     "stale",
@@ -173,3 +175,12 @@ def migrating(conn: Connection) -> Iterator[None]:
 
 
 missing_triggers = postgresql_triggers.missing
+
+
+def overwriting(conn: Connection) -> AbstractContextManager[None]:  # noqa: ARG001 (as other databases)
+    """Do nothing: what was cleared goes when the server cleans up after its transactions."""
+    return nullcontext()
+
+
+def forget_journal(conn: Connection) -> None:
+    """Do nothing: the server's journals belong to its administrator."""

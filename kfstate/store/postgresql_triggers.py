@@ -9,7 +9,7 @@ __all__ = ["FUNCTIONS", "TRIGGERS", "ddl", "missing"]
 
 _ROW, _BEFORE, _INSERT, _DELETE, _UPDATE, _TRUNCATE = 1, 2, 4, 8, 16, 32
 _MARK = "COALESCE((SELECT MAX(position) FROM kf_archive_mark), 0)"
-_FIXED = ("kf_entry", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark")
+_FIXED = ("kf_entry", "kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark", "kf_access")
 """Tables whose rows never change."""
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "ALONE",
     "SNAPSHOT",
     "ask",
+    "forget_journal",
     "holder",
     "in_memory",
     "in_one_go",
@@ -28,6 +29,7 @@ __all__ = [
     "lock_in",
     "migrating",
     "missing_triggers",
+    "overwriting",
     "prepared",
     "set_up",
     "stale",
@@ -43,6 +45,8 @@ ALONE: Mapping[str, Any] = {}
 SNAPSHOT: Mapping[str, Any] = {}
 """Nothing: with a write-ahead log every transaction sees one snapshot."""
 
+_JOURNAL_PATIENCE = 1_000
+"""Milliseconds that emptying the journal waits for readers."""
 _BUSY, _BUSY_SNAPSHOT, _LOCKED, _FULL = 5, 5 | (2 << 8), 6, 13
 # An UPDATE takes SQLite's write lock even where it changes nothing. A transaction that began with a read and has been
 # overtaken fails here at once, before anything is decided on what it saw.
@@ -184,6 +188,32 @@ def listed(sql: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 def in_one_go(conn: Connection) -> AbstractContextManager[None]:  # noqa: ARG001 (as other databases)
     """Do nothing: the driver waits for every statement."""
     return nullcontext()
+
+
+@contextmanager
+def overwriting(conn: Connection) -> Iterator[None]:
+    """Have SQLite write zeros over what is cleared in the block."""
+    before = conn.exec_driver_sql("PRAGMA secure_delete").scalar()
+    conn.exec_driver_sql("PRAGMA secure_delete = ON").close()
+    try:
+        yield
+    finally:
+        conn.exec_driver_sql(f"PRAGMA secure_delete = {before}").close()
+
+
+def forget_journal(conn: Connection) -> None:
+    """Move the write-ahead log into the file, and empty it; where others are at work it stays for the next time."""
+    # Past SQLAlchemy, which would begin a transaction: inside of one there is no checkpoint.
+    cursor = conn.connection.cursor()
+    try:
+        cursor.execute("PRAGMA busy_timeout")
+        ((patience,),) = cursor.fetchall()
+        cursor.execute(f"PRAGMA busy_timeout = {_JOURNAL_PATIENCE}")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cursor.fetchall()
+        cursor.execute(f"PRAGMA busy_timeout = {patience}")
+    finally:
+        cursor.close()
 
 
 @contextmanager

@@ -76,7 +76,9 @@ def _sqlite() -> dict[str, str]:
         " WHERE position = NEW.position AND chain = NEW.chain AND recorded_at = NEW.recorded_at)"
     )
     add("kf_archive_mark", "insert", "kf_archive_mark only grows, to an entry and its chain", ends)
-    for table in ("kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark"):
+    same = "accessed_at = NEW.accessed_at AND id = NEW.id"
+    add("kf_access", "insert", "kf_access: this access exists", _exists("kf_access", "", same))
+    for table in ("kf_stream", "kf_log_head", "kf_pull", "kf_machine", "kf_archive_mark", "kf_access"):
         add(table, "update", f"{table} is append-only: no UPDATE")
         add(table, "delete", f"{table} is append-only: no DELETE")
     return made

@@ -17,10 +17,12 @@ from sqlalchemy import (
 from kfstate.store.columns import BigKey, Body, Digest, Id, Key, Salt, Text
 
 __all__ = [
+    "kf_access",
     "kf_archive_mark",
     "kf_cursor",
     "kf_dead_letter",
     "kf_entry",
+    "kf_hold",
     "kf_identity",
     "kf_lease",
     "kf_log_head",
@@ -29,6 +31,7 @@ __all__ = [
     "kf_payload",
     "kf_projection",
     "kf_pull",
+    "kf_sealed",
     "kf_stream",
     "kf_subscription",
     "kf_token",
@@ -252,4 +255,49 @@ kf_token = Table(
     Column("fetched_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     comment="Access tokens that processes share, encrypted with a key made from the secret.",
+)
+
+kf_hold = Table(
+    "kf_hold",
+    metadata,
+    Column("id", BigKey, primary_key=True, autoincrement=False),
+    Column("corp_id", Id(64), nullable=False),
+    Column("customer", BigInteger, nullable=False),
+    Column("until_at", BigInteger),
+    Column("actor", Id(128), nullable=False),
+    Column("basis", Text, nullable=False),
+    Column("request_id", Id(256), nullable=False),
+    Column("placed_at", BigInteger, nullable=False),
+    Column("released_at", BigInteger),
+    Column("released_by", Id(128), nullable=False),
+    comment="Legal holds: what is taken out of the log meanwhile is sealed, not destroyed.",
+)
+
+kf_sealed = Table(
+    "kf_sealed",
+    metadata,
+    Column("kind", Id(16), primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("corp_id", Id(64), nullable=False),
+    Column("customer", BigInteger, nullable=False),
+    Column("salt", Salt),
+    Column("body", Body),
+    Column("sealed_at", BigInteger, nullable=False),
+    Index("ix_kf_sealed_customer", "corp_id", "customer"),
+    comment="Payloads and names that are kept for a legal hold and used for nothing else.",
+)
+
+kf_access = Table(
+    "kf_access",
+    metadata,
+    Column("accessed_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Salt, primary_key=True),
+    Column("corp_id", Id(64), nullable=False),
+    Column("actor", Id(128), nullable=False),
+    Column("action", Id(40), nullable=False),
+    Column("open_kfid", Id(128), nullable=False),
+    Column("customer", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    comment="Who looked at what, when, and what came of it; names the customer by kf_name.id only.",
 )

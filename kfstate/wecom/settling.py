@@ -5,6 +5,7 @@ import logging
 import attrs
 
 from kfstate.errors import KfstateError
+from kfstate.wecom.earlier import read_earlier
 from kfstate.wecom.errand import Errand, settle
 from kfstate.wecom.intents import Intent, Intents
 from kfstate.wecom.site import Site
@@ -30,6 +31,8 @@ def settle_intents(site: Site, intents: Intents) -> list[Settled]:
     with site.database.reading() as conn:
         open_ones = intents.read(conn).open.values()
         abandoned = [one for one in open_ones if intents.is_abandoned(conn, one.position, one.recorded_at)]
+        # Who was erased since must not come back with a reading.
+        abandoned = [one for one in abandoned if read_earlier(conn, one.position).intent.external_userid]
     settled: list[Settled] = []
     for intent in abandoned:
         errand = Errand(

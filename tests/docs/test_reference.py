@@ -35,6 +35,7 @@ VIEWS = [
     kfstate.TableDifference, kfstate.Rebuilt, kfstate.Refolded, kfstate.Report, kfstate.Problem,
     kfstate.AsOf, kfstate.StateThen, kfstate.Change, kfstate.Explained, kfstate.Tried, kfstate.KeptStep,
     kfstate.Timeline, kfstate.Stretch,
+    kfstate.Receipt, kfstate.Retained, kfstate.Hold, kfstate.Sealed, kfstate.Access,
     kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
 ]  # fmt: skip
 IDS = {"open_kfid": "wk1", "external_userid": "wm1"}

@@ -27,6 +27,7 @@ def hosts(engine: Engine, url: str, element: Build) -> Iterator[Connection]:
         page = [element(), element(msgid="m2", origin=5, servicer_userid="li"), element(msgid="m3")]
         append(conn, draft_elements(page), now=NOW, pull=pull)
         conn.exec_driver_sql("INSERT INTO kf_machine VALUES ('f', '1', '{}', 1)")
+        change(conn, "INSERT INTO kf_access VALUES (1, x'00', '', 'ann', 'show', '', 0, '', 'ok')")
     made = create_engine(plain(url))
     with made.connect() as connection:
         yield connection
@@ -68,10 +69,12 @@ REFUSED = [
     ("DELETE FROM kf_pull", "no DELETE"),
     ("UPDATE kf_machine SET definition = ''", "no UPDATE"),
     ("DELETE FROM kf_machine", "no DELETE"),
+    ("UPDATE kf_access SET actor = 'nobody'", "no UPDATE"),
+    ("DELETE FROM kf_access", "no DELETE"),
     ("INSERT INTO kf_archive_mark SELECT 9, chain, recorded_at, chain, 1 FROM kf_entry LIMIT 1", "only grows"),
     ("INSERT INTO kf_archive_mark SELECT 3, leaf, recorded_at, leaf, 1 FROM kf_entry LIMIT 1", "only grows"),
 ]
-REPLACED = ("kf_entry", "kf_payload", "kf_identity", "kf_name", "kf_stream", "kf_pull", "kf_machine")
+REPLACED = ("kf_entry", "kf_payload", "kf_identity", "kf_name", "kf_stream", "kf_pull", "kf_machine", "kf_access")
 REPLACE = {"sqlite": "INSERT OR REPLACE", "mysql": "REPLACE", "mariadb": "REPLACE", "postgresql": "INSERT"}
 _SQLITE = [
     ("UPDATE OR REPLACE kf_entry SET position = 1 WHERE position = 2", "no UPDATE"),
@@ -83,6 +86,7 @@ _SQLITE = [
     ("INSERT OR REPLACE INTO kf_stream SELECT * FROM kf_stream LIMIT 1", "this stream exists"),
     ("INSERT OR REPLACE INTO kf_pull SELECT * FROM kf_pull LIMIT 1", "this pull exists"),
     ("INSERT OR REPLACE INTO kf_machine SELECT * FROM kf_machine LIMIT 1", "this machine exists"),
+    ("INSERT OR REPLACE INTO kf_access SELECT * FROM kf_access LIMIT 1", "this access exists"),
 ]
 
 

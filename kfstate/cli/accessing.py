@@ -1,0 +1,56 @@
+"""Who looks at the log by a command, written into the access log."""
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kfstate.cli.context import Context
+    from kfstate.engine import Engine
+
+__all__ = ["accessing", "noted", "who"]
+
+
+def who() -> str:
+    """Return who runs this command: KFSTATE_ACTOR, or else the user of the operating system."""
+    if named := os.environ.get("KFSTATE_ACTOR", "").strip():
+        return named
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # in a container without a name for its user
+        return f"uid {os.getuid()}"
+
+
+@contextmanager
+def accessing(
+    engine: "Engine", action: str, open_kfid: str = "", external_userid: str = "", *, detail: str = ""
+) -> Iterator[list[str]]:
+    """Write what the block looks at into the access log, and how it ended; it may append words about the result.
+
+    Where that cannot be written, nothing is shown.
+    """
+    told: list[str] = []
+    try:
+        yield told
+    except Exception as error:
+        told[:] = [type(error).__name__]
+        raise
+    finally:
+        engine.audit.accessed(
+            action, actor=who(), open_kfid=open_kfid, external_userid=external_userid, detail=detail,
+            result=", ".join(told) or "ok",
+        )  # fmt: skip
+
+
+def noted(ctx: "Context", engine: "Engine", action: str, *, detail: str, result: str) -> None:
+    """Write into the access log what showed nothing of anybody; where that cannot be written, say so and go on."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from kfstate.errors import StoreError
+
+    try:
+        engine.audit.accessed(action, actor=who(), detail=detail, result=result)
+    except (SQLAlchemyError, StoreError) as error:
+        ctx.out.note(f"kfstate: not in the access log: {error}")

@@ -1,0 +1,103 @@
+"""``kfstate audit erase`` and its neighbours, and the access log that the commands write."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kfstate import Engine
+from kfstate.testing import customer_message, page
+from tests.cli.runner import Result, kfstate
+
+__all__: list[str] = []
+
+GROUND = ("--basis", "PIPL art. 47", "--actor", "dpo")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """Return a log in which two customers wrote."""
+    path = tmp_path / "kf.db"
+    said = [customer_message("wkA", user, 1_767_225_600 + at) for at, user in enumerate(("wmOne", "wmTwo"))]
+    with Engine(f"sqlite:///{path}") as engine:
+        engine.ingest(page(said))
+    return path
+
+
+def audit(db: Path, *words: object, terminal: bool = False) -> Result:
+    """Run a command of ``kfstate audit`` that does something."""
+    done = kfstate("--db", db, "audit", *words, terminal=terminal)
+    assert (0, "") == (done.code, done.err)
+    return done
+
+
+def test_erase_hold_release(db: Path, tmp_path: Path) -> None:
+    """Each does what the engine does, and prints the receipt; what cannot be done says why."""
+    held = audit(db, "hold", "wmOne", "--until", "2999-01-01T00:00:00+08:00", *GROUND).one
+    assert ("hold_placed", 1) == (held["action"], held["hold"])
+    erased = audit(db, "erase", "wmOne", "--request-id", "T-1", *GROUND).one
+    assert ("erased", "T-1", 1, 1) == (erased["action"], erased["request_id"], erased["payloads"], erased["sealed"])
+    assert 3 == kfstate("--db", db, "audit", "erase", "wmOne", *GROUND).code
+    assert 3 == kfstate("--db", db, "show", "wkA", "wmOne").code
+    (hold,) = audit(db, "holds").lines
+    assert (True, None, 1) == (hold["in_force"], hold["external_userid"], hold["sealed"])
+    assert ["name", "payload"] == [one["kind"] for one in audit(db, "sealed", 1, *GROUND).lines]
+    assert "hold_released" == audit(db, "release", 1, *GROUND).one["action"]
+    assert 1 == kfstate("--db", db, "audit", "release", 1, *GROUND).code
+    assert 0 == audit(db, "retain", "--payloads", "180d", *GROUND).one["payloads"]
+
+    receipts = audit(db, "receipts")
+    assert ["hold_placed", "erased", "hold_released"] == [one["action"] for one in receipts.lines]
+    (tmp_path / "receipts.ndjson").write_text(receipts.out, "utf-8")
+    assert [] == audit(db, "repeat", tmp_path / "receipts.ndjson", *GROUND).lines
+    assert "PIPL art. 47" in audit(db, "receipts", terminal=True).out
+    assert "dpo" in audit(db, "retain", "--payloads", "180d", *GROUND, terminal=True).out + audit(db, "holds").out
+
+
+def test_wrong_words(db: Path, tmp_path: Path) -> None:
+    """What nobody can mean leaves with 2 and does nothing."""
+    (tmp_path / "none.ndjson").write_text("{", "utf-8")
+    for words in (
+        ("retain", "--payloads", "soon"), ("hold",), ("hold", "wmOne", "--everybody"),
+        ("repeat", tmp_path / "none.ndjson"), ("repeat", tmp_path / "absent"),
+    ):  # fmt: skip
+        done = kfstate("--db", db, "audit", *words, *GROUND)
+        assert (2, "") == (done.code, done.out), words
+    (tmp_path / "none.ndjson").write_text(json.dumps({"position": 1}), "utf-8")
+    assert 1 == kfstate("--db", db, "audit", "repeat", tmp_path / "none.ndjson", *GROUND).code
+    assert [] == audit(db, "receipts").lines
+
+
+def test_looking_is_noted(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who shows a conversation, or verifies, stands in the access log, with what came of it, and without ids."""
+    monkeypatch.setenv("KFSTATE_ACTOR", "ann")
+    for words in (("show",), ("history",), ("explain",), ("audit", "as-of")):
+        assert 0 == kfstate("--db", db, *words, "wkA", "wmTwo").code
+    monkeypatch.delenv("KFSTATE_ACTOR")
+    monkeypatch.setenv("LOGNAME", "bob")
+    assert 3 == kfstate("--db", db, "show", "wkA", "wmNobody").code
+    verified = kfstate("--db", db, "verify").one
+    found = audit(db, "access").lines
+    assert ["show", "history", "explain", "as-of", "show", "verify"] == [one["action"] for one in found]
+    assert ["ann"] * 4 + ["bob"] * 2 == [one["actor"] for one in found]
+    assert ["wmTwo"] * 4 + [None] * 2 == [one["external_userid"] for one in found]
+    assert ["ok"] * 4 + ["UnknownConversationError", verified["anchor"]] == [one["result"] for one in found]
+    assert "wmNobody" not in str(found)
+    number = found[0]["customer"]
+    assert 4 == len(audit(db, "access", "--by", "ann", "--customer", number).lines)
+    assert "ann" in audit(db, "access", terminal=True).out
+
+
+def test_nothing_is_shown_where_it_cannot_be_noted(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the access log a conversation is not shown; a verification shows nobody, and says what is missing."""
+    monkeypatch.setenv("KFSTATE_ACTOR", "x" * 200)
+    done = kfstate("--db", db, "show", "wkA", "wmTwo")
+    assert (1, "") == (done.code, done.out)
+    with Engine(f"sqlite:///{db}") as engine, engine._database.writing() as conn:
+        conn.exec_driver_sql("ALTER TABLE kf_access RENAME COLUMN detail TO details")
+    monkeypatch.setenv("KFSTATE_ACTOR", "ann")
+    done = kfstate("--db", db, "show", "wkA", "wmTwo")
+    assert (4, "") == (done.code, done.out)
+    verified = kfstate("--db", db, "verify")
+    assert (0, True) == (verified.code, verified.one["ok"])
+    assert "not in the access log" in verified.err
