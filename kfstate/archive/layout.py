@@ -1,0 +1,217 @@
+"""How an archive lies on the disk: a folder with a folder for each part, and in that a ``part.json`` that names it all.
+
+A part is written beside its place and moved there as a whole, so that it is there or is not. Whoever writes holds a
+lock on the folder, which ends with the process.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import attrs
+import cattrs
+
+from kfstate.errors import ArchiveError
+
+__all__ = [
+    "LAYOUT_VERSION",
+    "File",
+    "Part",
+    "check",
+    "digest_of",
+    "new_part",
+    "read_parts",
+    "replace_manifest",
+    "writing",
+]
+
+LAYOUT_VERSION = 1
+"""Number of this layout; an archive with another one is not read."""
+
+_MANIFEST = "part.json"
+_LOCK = ".lock"
+_NEW = ".new-"
+
+
+@attrs.frozen
+class File:
+    """A file of a part: ``rows`` of a table, of the slices ``first_slice``..``last_slice`` where it has slices."""
+
+    name: str
+    table: str
+    rows: int
+    sha256: str
+    first_slice: int = 0
+    last_slice: int = 1023
+
+
+@attrs.frozen
+class Part:
+    """The entries ``first``..``last`` of a log, with what they are the first to speak of.
+
+    ``before`` and ``chain`` are the links before the first and of the last entry; ``marks`` the greatest ids of names,
+    streams and pulls so far; ``machines`` rows of ``kf_machine``.
+    """
+
+    log_id: str
+    created_at: int
+    first: int
+    last: int
+    before: str
+    chain: str
+    recorded_at: int
+    marks: tuple[int, int, int]
+    machines: tuple[tuple[str, str, str, int], ...]
+    files: tuple[File, ...]
+    kfstate_archive: int = LAYOUT_VERSION
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder: names in order are parts in order."""
+        return f"part-{self.first:015}-{self.last:015}"
+
+    def of(self, table: str, first_slice: int = 0, last_slice: int = 1023) -> list[File]:
+        """Return its files of a table that hold any of these slices."""
+        return [
+            file
+            for file in self.files
+            if file.table == table and file.first_slice <= last_slice and file.last_slice >= first_slice
+        ]
+
+
+def read_parts(folder: Path) -> list[Part]:
+    """Return the parts of an archive, in order; none where there is no archive yet.
+
+    Raises :class:`~kfstate.errors.ArchiveError` where one cannot be read, is missing, or is of another log.
+    """
+    parts: list[Part] = []
+    for path in sorted(folder.glob("part-*")):
+        part = _read(path)
+        if parts:
+            known = parts[-1]
+            follows = (known.log_id, known.created_at, known.last + 1, known.chain)
+            if follows != (part.log_id, part.created_at, part.first, part.before):
+                raise ArchiveError(str(path), f"it does not follow {known.folder}")
+        elif part.first != 1:
+            raise ArchiveError(str(path), f"it begins at {part.first}: what is before it is missing")
+        parts.append(part)
+    return parts
+
+
+def _read(path: Path) -> Part:
+    try:
+        told = json.loads((path / _MANIFEST).read_bytes())
+        if told["kfstate_archive"] != LAYOUT_VERSION:
+            raise ArchiveError(str(path), f"layout {told['kfstate_archive']} is not known to this release")
+        part = cattrs.structure(told, Part)
+    except (OSError, KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
+        raise ArchiveError(str(path), "its part.json cannot be read") from error
+    if part.folder != path.name or any(Path(file.name).name != file.name for file in part.files):
+        raise ArchiveError(str(path), "its part.json is of another part")
+    return part
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the lock of an archive, and remove what a writer left that was killed.
+
+    Raises :class:`~kfstate.errors.ArchiveError` where somebody else holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("a+b") as file:
+        try:
+            _lock(file)
+        except OSError as error:
+            raise ArchiveError(str(folder), "somebody else is writing to it") from error
+        for path in folder.glob(f"{_NEW}*"):
+            shutil.rmtree(path)
+        for part in read_parts(folder):
+            _tidy(folder / part.folder, part)
+        yield
+
+
+def _tidy(path: Path, part: Part) -> None:
+    """Remove files that the manifest does not name: what was erased may stand in them."""
+    named = {file.name for file in part.files} | {_MANIFEST}
+    for left in path.iterdir():
+        if left.name not in named:
+            left.unlink()
+
+
+if os.name == "nt":  # pragma: no cover (tested where it runs)
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def new_part(folder: Path, first: int) -> Iterator[tuple[Path, list[Part]]]:
+    """Give a folder to write a part into, and a list for its manifest; it takes its place when the block is over."""
+    path = folder / f"{_NEW}{first:015}"
+    path.mkdir()
+    made: list[Part] = []
+    yield path, made
+    (part,) = made
+    _write(path / _MANIFEST, part)
+    for file in part.files:
+        _sync(path / file.name)
+    _sync(path)
+    path.rename(folder / part.folder)
+    _sync(folder)
+
+
+def replace_manifest(path: Path, part: Part) -> None:
+    """Put another manifest in the place of a part's, and remove the files that it does not name any more."""
+    for file in part.files:
+        _sync(path / file.name)
+    _write(path / f"{_MANIFEST}.new", part)
+    (path / f"{_MANIFEST}.new").replace(path / _MANIFEST)
+    _sync(path)
+    _tidy(path, part)
+    _sync(path)
+
+
+def _write(path: Path, part: Part) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(attrs.asdict(part), file, ensure_ascii=False, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # pragma: no cover (folders cannot be opened there)
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check(path: Path, files: Sequence[File]) -> None:
+    """Raise :class:`~kfstate.errors.ArchiveError` where a file is not what the manifest says."""
+    for file in files:
+        try:
+            same = digest_of(path / file.name) == file.sha256
+        except OSError as error:
+            raise ArchiveError(str(path / file.name), "it cannot be read") from error
+        if not same:
+            raise ArchiveError(str(path / file.name), "it is not what part.json says: it was changed")

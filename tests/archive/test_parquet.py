@@ -1,0 +1,172 @@
+"""The log as Parquet, and back: every row, the same states, parts that are whole or not there."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from kfstate.archive import exporting, layout, reading
+from kfstate.archive.exporting import Exported, export
+from kfstate.archive.restoring import restore
+from kfstate.engine import Engine
+from kfstate.errors import ArchiveError, CheckpointError
+from kfstate.projections import replaying
+from kfstate.store.database import Database
+from tests.archive.world import dump, live, make
+from tests.servers import EMPTY_ENGINE, Databases
+
+__all__: list[str] = []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where an archive is to be."""
+    return tmp_path / "archive"
+
+
+@pytest.fixture(autouse=True)
+def _several_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small parts have several files, too."""
+    monkeypatch.setattr(exporting, "_FILE", 16)
+
+
+def back(url: str, folder: Path, *, size: int = 33) -> int:
+    """Put an archive into a database, and return how many entries were new."""
+    return restore(url, reading.log_of(folder), reading.pieces(folder, size=size)).entries
+
+
+def test_there_and_back(log: Database, source: str, empty: str, folder: Path) -> None:
+    """Every row of every table of the log comes back as it was, what was erased included."""
+    done = export(log.reading, folder, size=64)
+    assert done.entries == back(empty, folder)
+    assert dump(source) == dump(empty)
+    with Engine(empty) as ours:
+        assert None is ours.verify().damage
+        assert f"{done.position}:{done.chain}" == ours.verify().anchor
+    assert 0 == back(empty, folder)
+
+
+def test_every_database(database: Databases, folder: Path) -> None:
+    """The same from and to every database."""
+    source, target = database.new(EMPTY_ENGINE), database.new()
+    make(source, size=40)
+    log = Database(source)
+    export(log.reading, folder)
+    log.close()
+    back(target, folder)
+    assert dump(source) == dump(target)
+
+
+def test_states(log: Database, folder: Path) -> None:
+    """A replay from the archive, and one from both archive and database, is that of the database, at any position."""
+    export(log.reading, folder, size=50, until=101)
+    chance = random.Random(5)
+    with log.reading() as conn:
+        assert sorted(replaying.states(conn)) == sorted(reading.states(folder, conn))
+        assert sorted(replaying.states(conn, until=101)) == sorted(reading.states(folder))
+        for until in [1, 50, 51, *(chance.randrange(1, 130) for _ in range(8))]:
+            expected = sorted(state for state in replaying.states(conn, until=until))
+            assert expected == sorted(reading.states(folder, conn, until=until)), until
+
+
+def test_slices(log: Database, source: str, folder: Path) -> None:
+    """Slices together are the log, each sorted as it should be, however it was cut into parts."""
+    export(log.reading, folder, size=30)
+    rows = dump(source, ["kf_entry"])["kf_entry"]
+    found = [
+        row
+        for first in range(0, 1024, 256)
+        for row in reading.entries(folder, first_slice=first, last_slice=first + 255).to_pylist()
+    ]
+    assert rows == sorted(tuple(row.values())[1:] for row in found)
+    order = [(row["slice"], row["stream"], row["sort_second"], row["position"]) for row in found]
+    assert order == sorted(order)
+    one = reading.entries(folder, first_slice=632, last_slice=632, columns=["position"])
+    assert [row[0] for row in sorted(rows) if row[1] == 1] == sorted(one["position"].to_pylist())
+
+
+def test_it_grows(tmp_path: Path, folder: Path) -> None:
+    """An export writes what is new since the last one; an archive of another log is refused."""
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    live(url, size=60)
+    log = Database(url)
+    first = export(log.reading, folder, size=40)
+    names = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+    live(url, size=30, seed=9, at=1_800_000_000)
+    told: list[int] = []
+    second = export(log.reading, folder, size=40, progress=told.append)
+    assert sum(told) == second.entries == second.position - first.position > 0
+    assert names.items() <= {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}.items()
+    assert Exported(0, 0, second.position, second.chain) == export(log.reading, folder)
+    back(f"sqlite:///{tmp_path / 'again.db'}", folder)
+    assert dump(url) == dump(f"sqlite:///{tmp_path / 'again.db'}")
+    log.close()
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    live(other, size=5)
+    log = Database(other)
+    with pytest.raises(CheckpointError):
+        export(log.reading, folder)
+    log.close()
+
+
+def test_a_killed_export(log: Database, source: str, empty: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was being written is no part; the next export removes it and goes on there."""
+    export(log.reading, folder, size=40, until=40)
+    written: list[str] = []
+
+    def killed(path: Path, name: str, *rest: object) -> layout.File:
+        written.append(name)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        return real(path, name, *rest)  # type: ignore[arg-type]
+
+    real = exporting.write_table
+    monkeypatch.setattr(exporting, "write_table", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export(log.reading, folder, size=40)
+    monkeypatch.undo()
+    assert [40] == [part.last for part in layout.read_parts(folder)]
+    assert 1 == len(list(folder.glob(".new-*")))
+    export(log.reading, folder, size=40)
+    assert [] == list(folder.glob(".new-*"))
+    back(empty, folder)
+    assert dump(source) == dump(empty)
+
+
+def test_one_writer(log: Database, folder: Path) -> None:
+    """While one writes, another one is refused."""
+    with layout.writing(folder), pytest.raises(ArchiveError, match="somebody else"):
+        export(log.reading, folder)
+    assert export(log.reading, folder).entries
+
+
+def test_damage_is_named(log: Database, empty: str, folder: Path) -> None:
+    """A file that was changed, a part or a file that is gone, another version: each is refused by name."""
+    export(log.reading, folder, size=40)
+    parts = layout.read_parts(folder)
+    path = folder / parts[1].folder
+    file = path / parts[1].files[0].name
+    bytes_ = file.read_bytes()
+    file.write_bytes(bytes_[:100] + b"!" + bytes_[101:])
+    with pytest.raises(ArchiveError, match="it was changed"):
+        back(empty, folder)
+    file.unlink()
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        back(empty, folder)
+    file.write_bytes(bytes_)
+    manifest = path / "part.json"
+    told = manifest.read_text()
+    manifest.write_text(told.replace('"kfstate_archive": 1', '"kfstate_archive": 2'))
+    with pytest.raises(ArchiveError, match="layout 2"):
+        back(empty, folder)
+    manifest.write_text(told[:-5])
+    with pytest.raises(ArchiveError, match=r"part\.json cannot be read"):
+        back(empty, folder)
+    manifest.write_text(told)
+    path.rename(folder / "away")
+    with pytest.raises(ArchiveError, match="does not follow"):
+        back(empty, folder)
+    (folder / "away").rename(path)
+    back(empty, folder)
+    with pytest.raises(ArchiveError, match="no archive"):
+        back(empty, folder / "nowhere")
