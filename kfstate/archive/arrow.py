@@ -6,7 +6,7 @@ from kfstate.errors import ExtraError
 
 try:
     import numpy as np
-    import pyarrow
+    import pyarrow  # noqa: ICN001 (pa is the same, of type Any)
     import pyarrow.compute
     import pyarrow.parquet
 except ImportError as error:
