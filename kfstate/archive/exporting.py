@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa, pq
 from kfstate.archive.layout import File, Part
-from kfstate.archive.pieces import AT, Marks, Piece, unload
+from kfstate.archive.pieces import AT, Marks, Piece, identities, unload
 from kfstate.archive.schema import ENTRIES, NAMES, PULLS, SCHEMA_VERSION, SLICES, STREAMS, WORDS, slices_of
 from kfstate.errors import CheckpointError, CorruptLogError
 from kfstate.store.canonical import first_link
@@ -67,16 +68,18 @@ def export(
         upper = log.position if until is None else min(until, log.position)
         position = parts[-1].last if parts else 0
         while position < upper:
+            before = parts[-1].chain if parts else first_link(log.log_id, log.created_at).hex()
             marks = Marks(*parts[-1].marks) if parts else Marks()
             with reading() as conn:
-                piece = unload(conn, position, size, marks, until=upper)
-            if piece is None:
-                raise CorruptLogError(position + 1, "the entry is missing")
-            before = parts[-1].chain if parts else first_link(log.log_id, log.created_at).hex()
-            parts.append(_write(folder, piece, log, before))
-            position = piece.last
+                held = _Held()
+                end = min(position + size, upper)
+                for piece in unload(conn, position, end, marks, identified=False):
+                    held.take(piece)
+                held.identified = table_of(_IDENTITIES, identities(conn, position, end))
+            parts.append(_write(folder, held, log, before))
             if progress is not None:
-                progress(len(piece.entries))
+                progress(parts[-1].last - position)
+            position = parts[-1].last
     new = parts[known:]
     chain = parts[-1].chain if parts else first_link(log.log_id, log.created_at).hex()
     return Exported(len(new), sum(part.last - part.first + 1 for part in new), position, chain)
@@ -92,29 +95,68 @@ def _check_log(conn: Connection, log: Head, parts: Sequence[Part]) -> None:
         raise CheckpointError(last.last, chain, last.chain)
 
 
-def _write(folder: Path, piece: Piece, log: Head, before: str) -> Part:
+@attrs.define
+class _Held:
+    """What will be a part: Arrow tables of each piece, which take a fifth of the memory of its rows."""
+
+    tables: dict[str, list[Any]] = attrs.Factory(lambda: {name: [] for name in _SCHEMAS})
+    machines: dict[str, tuple[str, str, str, int]] = attrs.Factory(dict)
+    identified: Any = None
+    first: int = 0
+    end: Piece | None = None
+
+    def take(self, piece: Piece) -> None:
+        """Take the next piece."""
+        streams = map(itemgetter(AT["stream"]), piece.entries)
+        words = [(stream, *said) for stream, said in zip(streams, piece.payloads, strict=True)]
+        rows = (piece.entries, words, piece.streams, piece.names, piece.pulls)
+        for (name, schema), given in zip(_SCHEMAS.items(), rows, strict=True):
+            if given:
+                self.tables[name].append(table_of(schema, given))
+        self.machines |= {row[0]: (row[0], row[1], row[2], row[3]) for row in piece.machines}
+        self.first = self.first or piece.first
+        self.end = attrs.evolve(piece, entries=piece.entries[-1:], payloads=(), identities=())
+
+
+_SCHEMAS: dict[str, Any] = {
+    "entries": pa.schema(list(ENTRIES)[1:]),
+    "words": pa.schema(list(WORDS)[1:5]),
+    "streams": STREAMS,
+    "names": NAMES,
+    "pulls": PULLS,
+}
+"""Table → its columns as they are read, without the slice."""
+_IDENTITIES = pa.schema(
+    [WORDS.field("day"), WORDS.field("entry_key"), ENTRIES.field("position"), WORDS.field("content")]
+)
+
+
+def _write(folder: Path, held: _Held, log: Head, before: str) -> Part:
+    end = held.end
+    if end is None:
+        raise CorruptLogError(1, "the entry is missing")
     told = {
-        "schema": SCHEMA_VERSION, "log_id": log.log_id.hex(), "created_at": log.created_at, "first": piece.first,
-        "last": piece.last, "before": before, "chain": piece.chain.hex(),
+        "schema": SCHEMA_VERSION, "log_id": log.log_id.hex(), "created_at": log.created_at, "first": held.first,
+        "last": end.last, "before": before, "chain": end.chain.hex(),
     }  # fmt: skip
-    with layout.new_part(folder, piece.first) as (path, made):
-        files = [*_sliced(path, piece, told)]
-        for name, schema, rows in (
-            ("streams", STREAMS, piece.streams), ("names", NAMES, piece.names), ("pulls", PULLS, piece.pulls),
-        ):  # fmt: skip
-            if rows:
-                files.append(write_table(path, name, table_of(schema, rows), told))
+    with layout.new_part(folder, held.first) as (path, made):
+        files = [*_sliced(path, held, told)]
+        files += [
+            write_table(path, name, pa.concat_tables(held.tables[name]), told)
+            for name in ("streams", "names", "pulls")
+            if held.tables[name]
+        ]
         made.append(
             Part(
                 log_id=log.log_id.hex(),
                 created_at=log.created_at,
-                first=piece.first,
-                last=piece.last,
+                first=held.first,
+                last=end.last,
                 before=before,
-                chain=piece.chain.hex(),
-                recorded_at=piece.entries[-1][AT["recorded_at"]],
-                marks=attrs.astuple(piece.marks),
-                machines=tuple((row[0], row[1], row[2], row[3]) for row in piece.machines),
+                chain=end.chain.hex(),
+                recorded_at=end.entries[-1][AT["recorded_at"]],
+                marks=attrs.astuple(end.marks),
+                machines=tuple(held.machines.values()),
                 files=tuple(files),
             )
         )
@@ -123,14 +165,25 @@ def _write(folder: Path, piece: Piece, log: Head, before: str) -> Part:
 
 def table_of(schema: Any, rows: Sequence[tuple[Any, ...]]) -> Any:
     """Return rows as an Arrow table of this schema."""
+    if not rows:
+        return schema.empty_table()
     columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    arrays = [_array(column, field) for column, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _sliced(path: Path, piece: Piece, told: dict[str, Any]) -> Iterator[File]:
+def _array(column: tuple[Any, ...], field: Any) -> Any:
+    kind, size = field.type, len(column)
+    if field.nullable and column[0] is None and column[-1] is None and column.count(None) == size:
+        return pa.nulls(size, kind)
+    if pa.types.is_fixed_size_binary(kind) and not (field.nullable and None in column):
+        return pa.FixedSizeBinaryArray.from_buffers(kind, size, [None, pa.py_buffer(b"".join(column))])
+    return pa.array(column, kind)
+
+
+def _sliced(path: Path, held: _Held, told: dict[str, Any]) -> Iterator[File]:
     """Write entries and words, sorted, each file with a range of slices."""
-    entries, words = _entries(piece), _words(piece)
+    entries, words = _with_slices(held.tables["entries"]), _words(held)
     slices, streams = (entries[name].to_numpy() for name in ("slice", "stream"))
     order = np.lexsort((entries["sort_second"].to_numpy(), streams, slices))  # stable: positions stay in order
     by_words = np.lexsort((streams, slices))
@@ -145,29 +198,18 @@ def _sliced(path: Path, piece: Piece, told: dict[str, Any]) -> Iterator[File]:
             yield write_table(path, "words", words.take(by_words[begin:end]), told, (first, last))
 
 
-def _entries(piece: Piece) -> Any:
-    chunk = 20_000
-    schema = pa.schema(list(ENTRIES)[1:])
-    tables = [table_of(schema, piece.entries[at : at + chunk]) for at in range(0, len(piece.entries), chunk)]
+def _with_slices(tables: list[Any]) -> Any:
     table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
     return table.add_column(0, ENTRIES.field("slice"), pa.array(slices_of(table["stream"].to_numpy())))
 
 
-def _words(piece: Piece) -> Any:
-    first, rows = piece.first, len(piece.entries)
-    if [row[0] for row in piece.payloads] != list(range(first, first + rows)):
-        missing = set(range(first, first + rows)) - {row[0] for row in piece.payloads}
-        raise CorruptLogError(min(missing, default=first), "the payload's row is missing")
-    day: list[Any] = [None] * rows
-    key, content = [*day], [*day]
-    for day_, key_, position, content_ in piece.identities:
-        at = position - first
-        day[at], key[at], content[at] = day_, key_, content_
-    streams = [row[1] for row in piece.entries]
-    _, salts, bodies = zip(*piece.payloads, strict=True)
-    columns = [slices_of(streams), streams, range(first, first + rows), salts, bodies, day, key, content]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, WORDS, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=WORDS)
+def _words(held: _Held) -> Any:
+    """Return what was said, and the identity of each entry beside it."""
+    words = _with_slices(held.tables["words"])
+    at = np.full(words.num_rows, -1)
+    at[held.identified["position"].to_numpy() - held.first] = np.arange(held.identified.num_rows)
+    found = held.identified.drop_columns("position").take(pa.array(at, mask=at < 0))
+    return pa.table([*words.columns, *found.columns], schema=WORDS)
 
 
 def write_table(

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Integer, LargeBinary, Table
 
 from kfstate.archive.pieces import AT, Marks, Piece, unload
-from kfstate.errors import ArchiveError, CorruptLogError
+from kfstate.errors import ArchiveError
 from kfstate.store.canonical import first_link
 from kfstate.store.columns import as_text
 from kfstate.store.head import read_head
@@ -25,6 +25,7 @@ __all__ = ["NDJSON_VERSION", "end_line", "header_line", "lines", "read_header", 
 NDJSON_VERSION = 1
 """Number of this form; what has another one is not read."""
 
+_WINDOW = 262_144
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _BESIDE: tuple[tuple[str, Table], ...] = (
@@ -212,7 +213,8 @@ def write_log(
 ) -> tuple[int, bytes]:
     """Write the log, up to ``until``, and return position and chain of its last entry.
 
-    ``reading`` opens a transaction for each piece of ``size`` entries; ``progress`` is called with their number.
+    ``reading`` opens the transactions that it is read in; ``progress`` is called with the number of entries of each
+    piece of ``size``.
     """
     with reading() as conn:
         head = read_head(conn)
@@ -221,12 +223,10 @@ def write_log(
     position, marks, upper = 0, Marks(), head.position if until is None else min(until, head.position)
     while position < upper:
         with reading() as conn:
-            piece = unload(conn, position, size, marks, until=upper)
-        if piece is None:
-            raise CorruptLogError(position + 1, "the entry is missing")
-        target.writelines(lines(piece))
-        position, link, marks = piece.last, piece.chain, piece.marks
-        if progress is not None:
-            progress(len(piece.entries))
+            for piece in unload(conn, position, min(position + _WINDOW, upper), marks, size=size):
+                target.writelines(lines(piece))
+                position, link, marks = piece.last, piece.chain, piece.marks
+                if progress is not None:
+                    progress(len(piece.entries))
     target.write(end_line(position, link))
     return position, link

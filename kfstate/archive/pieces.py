@@ -1,7 +1,8 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """The log out of a database in pieces, and back into another one: what every form of the archive is made of."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -9,8 +10,7 @@ from sqlalchemy import Connection, Table
 
 from kfstate.clock import SECOND
 from kfstate.errors import ArchiveError, CorruptLogError
-from kfstate.machine.kinds import OWN_KINDS
-from kfstate.store.dialect import bulk_insert, query, query_in
+from kfstate.store.dialect import ask_in, bulk_insert, query
 from kfstate.store.head import lock_head
 from kfstate.store.read import check_whole
 from kfstate.store.rows import ENTRY_COLUMNS, Head
@@ -25,13 +25,16 @@ from kfstate.store.tables import (
 )
 from kfstate.store.verify import verify
 
-__all__ = ["AT", "Marks", "Piece", "load", "unload"]
+__all__ = ["AT", "Marks", "Piece", "identities", "load", "unload"]
 
 AT = {name: at for at, name in enumerate(ENTRY_COLUMNS)}
 """Column of ``kf_entry`` → where it stands in a row."""
 
 _DAY = 86_400 * SECOND
 _CHUNK = 2_000
+_PIECE = 8_000
+_NAMES = (AT["servicer_from"], AT["servicer_to"])
+_PULL = AT["pull"]
 _Rows = Sequence[tuple[Any, ...]]
 
 
@@ -77,34 +80,44 @@ class Piece:
         return bytes(self.entries[-1][AT["chain"]])
 
 
-def unload(conn: Connection, after: int, limit: int, marks: Marks, *, until: int | None = None) -> Piece | None:
-    """Return the next ``limit`` entries after a position, none above ``until``; None where there are none.
+def unload(
+    conn: Connection, after: int, until: int, marks: Marks, *, size: int = _PIECE, identified: bool = True
+) -> Iterator[Piece]:
+    """Yield the entries after a position up to another one, in pieces of ``size``.
 
-    Raises :class:`~kfstate.errors.CorruptLogError` where an entry is missing.
+    Unless they are to be ``identified``, pieces have no identities: who makes columns reads those by
+    :func:`identities`, for all pieces at once. Raises
+    :class:`~kfstate.errors.CorruptLogError` where an entry or its payload is missing.
     """
-    upper = (1 << 63) - 1 if until is None else until
+    known = {row[2]: row for row in identities(conn, after, until)} if identified else {}
     sql = f"SELECT {_named(kf_entry)} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
-    entries = query(conn, sql, (after, upper, limit))
-    check_whole(conn, after, entries)
-    if not entries:
-        return None
-    first, last = entries[0][0], entries[-1][0]
-    streams = _next(conn, kf_stream, marks.stream, max(row[AT["stream"]] for row in entries))
-    named = [row[at] or 0 for at in (AT["servicer_from"], AT["servicer_to"]) for row in entries]
-    named += [row[at] for at in (4, 5) for row in streams]
-    names = _next(conn, kf_name, marks.name, max(named))
-    pulls = _next(conn, kf_pull, marks.pull, max(row[AT["pull"]] or 0 for row in entries))
-    sql = "SELECT position, salt, body FROM kf_payload WHERE position >= ? AND position <= ? ORDER BY position"
-    return Piece(
-        entries=entries,
-        payloads=query(conn, sql, (first, last)),
-        identities=_identities(conn, entries, first, last),
-        streams=streams,
-        names=names,
-        pulls=pulls,
-        machines=_machines(conn, entries),
-        marks=Marks(_last(names, marks.name), _last(streams, marks.stream), _last(pulls, marks.pull)),
-    )
+    said = "SELECT position, salt, body FROM kf_payload WHERE position > ? AND position <= ? ORDER BY position"
+    while after < until:
+        entries = query(conn, sql, (after, until, size))
+        check_whole(conn, after, entries)
+        if not entries:
+            raise CorruptLogError(after + 1, "the entry is missing")
+        begin, after = after, entries[-1][0]
+        payloads = query(conn, said, (begin, after))
+        if len(payloads) != len(entries):
+            missing = {row[0] for row in entries} - {row[0] for row in payloads}
+            raise CorruptLogError(min(missing, default=begin + 1), "the payload's row is missing")
+        streams = _next(conn, kf_stream, marks.stream, max(map(itemgetter(AT["stream"]), entries)))
+        named = {id_ for at in _NAMES for id_ in filter(None, map(itemgetter(at), entries))}
+        named.update(id_ for row in streams for id_ in row[4:])
+        names = _next(conn, kf_name, marks.name, max(named, default=0))
+        pulls = _next(conn, kf_pull, marks.pull, max(filter(None, map(itemgetter(_PULL), entries)), default=0))
+        marks = Marks(_last(names, marks.name), _last(streams, marks.stream), _last(pulls, marks.pull))
+        yield Piece(
+            entries=entries,
+            payloads=payloads,
+            identities=[known[row[0]] for row in entries if row[0] in known],
+            streams=streams,
+            names=names,
+            pulls=pulls,
+            machines=_machines(conn, entries),
+            marks=marks,
+        )
 
 
 def _named(table: Table) -> str:
@@ -123,24 +136,28 @@ def _last(rows: _Rows, before: int) -> int:
 
 
 def _machines(conn: Connection, entries: _Rows) -> _Rows:
-    if not any(row[2] == "machine_activated" for row in entries):
+    if "machine_activated" not in map(itemgetter(AT["kind"]), entries):
         return []
     return query(conn, f"SELECT {_named(kf_machine)} FROM kf_machine ORDER BY created_at, fingerprint")
 
 
-def _identities(conn: Connection, entries: _Rows, first: int, last: int) -> _Rows:
-    """Return the identities of entries: by day, because that is how their table is sorted; own ones have day 0."""
-    occurred, recorded = AT["occurred_at"], AT["recorded_at"]
-    days = {row[occurred] // _DAY for row in entries if row[occurred] is not None} | {0}
-    wanted = "position >= ? AND position <= ?"
-    sql = f"SELECT {_named(kf_identity)} FROM kf_identity WHERE {wanted} AND day IN (??)"
-    found = list(query_in(conn, sql, sorted(days), first, last))
-    unbelieved = [row[recorded] for row in entries if row[occurred] is None and row[2] not in OWN_KINDS]
-    if unbelieved:  # their day lies ahead of when they came
-        sql = f"SELECT {_named(kf_identity)} FROM kf_identity WHERE {wanted} AND day > ?"
-        ahead = query(conn, sql, (first, last, min(unbelieved) // _DAY))
-        found += [row for row in ahead if row[0] not in days]
-    return sorted(found, key=lambda row: row[2])
+def identities(conn: Connection, after: int, until: int) -> list[tuple[Any, ...]]:
+    """Return the identities of the entries after a position up to another one, in no order.
+
+    Their table is sorted by day, so they are sought by the days of the entries. The day of an own entry is 0; one that
+    was not believed lies ahead of its arrival.
+    """
+    inside = "position > ? AND position <= ?"
+    sql = f"SELECT DISTINCT occurred_at - occurred_at % {_DAY} FROM kf_entry WHERE {inside} AND occurred_at IS NOT NULL"
+    days = {0} | {at // _DAY - early for (at,) in query(conn, sql, (after, until)) for early in (0, at <= 0)}
+    sql = f"SELECT {_named(kf_identity)} FROM kf_identity WHERE {inside} AND day IN (??)"
+    found = list(ask_in(conn, sql, sorted(days), after, until)())
+    sql = f"SELECT MIN(recorded_at) FROM kf_entry WHERE {inside} AND occurred_at IS NULL"
+    (unbelieved,) = query(conn, sql, (after, until))[0]
+    if unbelieved is not None:
+        sql = f"SELECT {_named(kf_identity)} FROM kf_identity WHERE {inside} AND day > ?"
+        found += query(conn, sql, (after, until, unbelieved // _DAY))
+    return found
 
 
 def load(conn: Connection, piece: Piece, *, log: Head) -> Head:
