@@ -10,6 +10,7 @@ from kfstate.version import __version__
 
 if TYPE_CHECKING:
     from kfstate.aio import AsyncEngine, AsyncEvent, AsyncSubscription
+    from kfstate.archive import Archive, Erased, Exported, Restored, import_log
     from kfstate.audit import (
         Access,
         AsOf,
@@ -104,6 +105,7 @@ __all__ = [
     "SECOND",
     "Access",
     "AnomalyView",
+    "Archive",
     "ArchiveError",
     "ArgumentError",
     "AsOf",
@@ -133,9 +135,11 @@ __all__ = [
     "Entry",
     "EntryView",
     "EnvelopeError",
+    "Erased",
     "Event",
     "Explained",
     "Explanation",
+    "Exported",
     "ExtraError",
     "FateView",
     "Hold",
@@ -164,6 +168,7 @@ __all__ = [
     "ReplyError",
     "ReplyLostError",
     "Report",
+    "Restored",
     "Retained",
     "SchemaError",
     "Sealed",
@@ -207,11 +212,13 @@ __all__ = [
     "as_json",
     "evolve",
     "fold",
+    "import_log",
     "may",
 ]
 
 _HOMES = {
     "aio": ("AsyncEngine", "AsyncEvent", "AsyncSubscription"),
+    "archive": ("Archive", "Erased", "Exported", "Restored", "import_log"),
     "audit": (
         "Access",
         "AsOf",

@@ -9,6 +9,7 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate import intake
+from kfstate.archive.face import Archive
 from kfstate.audit.face import Audit
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.concurrency import THREADS, Concurrency
@@ -95,6 +96,7 @@ class Engine(Feed, Questions):
             site = Site(self._database, self._clock, self._concurrency.signal)
             self.projections = Projections(site, projections, corp_id=corp_id)
             self.audit = Audit(site, self._recorded, corp_id=corp_id)
+            self.archive = Archive(site)
             prepare(self._database, clock=self._clock, corp_id=corp_id)
             self.projections.open()
         except BaseException:

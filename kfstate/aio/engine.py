@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from kfstate import intake
+from kfstate.aio.archive import AsyncArchive
 from kfstate.aio.audit import AsyncAudit
 from kfstate.aio.greenlets import AsyncTasks, inside
 from kfstate.aio.inner import InnerEngine, ask_for_greenlets
@@ -221,6 +222,11 @@ class AsyncEngine(AsyncQuestions):
     def audit(self) -> AsyncAudit:
         """As ``audit`` of :class:`kfstate.Engine`."""
         return AsyncAudit(self._opened().audit)
+
+    @property
+    def archive(self) -> AsyncArchive:
+        """As ``archive`` of :class:`kfstate.Engine`."""
+        return AsyncArchive(self._opened().archive)
 
     async def rebuild(self, *, progress: live.Progress | None = None) -> int:
         """As :meth:`kfstate.Engine.rebuild`."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,17 @@ from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa, pq
 from kfstate.archive.exporting import write_table
 from kfstate.archive.layout import File, Part
+from kfstate.archive.results import Erased
 from kfstate.archive.schema import slice_of
 from kfstate.errors import ArchiveError
 from kfstate.store.dialect import query
 
-__all__ = ["Erased", "age", "erase", "erased_names"]
+__all__ = ["age", "erase", "follow"]
 
 _WORDS = ("salt", "body", "content")
 _NAMES = ("salt", "value", "folded")
 Chosen = Callable[[Any], Any]
 """Tells of the rows of a table which are to be cleared."""
-
-
-@attrs.frozen
-class Erased:
-    """What was cleared in an archive: names, payloads, and how many files were written anew."""
-
-    names: int
-    payloads: int
-    files: int
 
 
 def erase(folder: Path, *, names: Collection[int] = (), streams: Collection[int] = ()) -> Erased:
@@ -64,14 +57,26 @@ def age(folder: Path, *, until: int, held: Collection[int] = ()) -> Erased:
     return _cleared(folder, lambda part: wanted if part.first <= until else None)
 
 
-def erased_names(conn: Connection) -> tuple[list[int], list[int]]:
-    """Return the names that the database has erased, and their streams: what :func:`erase` is to clear.
+def follow(reading: Callable[[], AbstractContextManager[Connection]], folder: Path) -> Erased:
+    """Clear whatever the database has cleared since: names, payloads, content digests.
 
-    For an archive that was out of reach when the customer was erased, or was being written then.
+    So an archive that was out of reach when a customer was erased, or was being written then, forgets too.
     """
-    names = [row[0] for row in query(conn, "SELECT id FROM kf_name WHERE value IS NULL ORDER BY id")]
-    sql = "SELECT s.id FROM kf_stream s JOIN kf_name n ON n.id = s.customer WHERE n.value IS NULL ORDER BY s.id"
-    return names, [row[0] for row in query(conn, sql)]
+
+    def choose(part: Part) -> Callable[[File], Chosen | None]:
+        sql = "SELECT position FROM kf_payload WHERE position >= ? AND position <= ? AND body IS NULL"
+        with reading() as conn:
+            names = [row[0] for row in query(conn, "SELECT id FROM kf_name WHERE value IS NULL")]
+            silent = [row[0] for row in query(conn, sql, (part.first, part.last))]
+        by_table = {"names": ("id", names), "words": ("position", silent)}
+
+        def wanted(file: File) -> Chosen | None:
+            key, gone = by_table.get(file.table, ("", []))
+            return (lambda table: np.isin(table[key].to_numpy(), gone)) if gone else None
+
+        return wanted
+
+    return _cleared(folder, choose)
 
 
 def _cleared(folder: Path, choose: Callable[[Part], Callable[[File], Chosen | None] | None]) -> Erased:

@@ -14,6 +14,7 @@ from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa, pq
 from kfstate.archive.layout import File, Part
 from kfstate.archive.pieces import AT, Marks, Piece, identities, unload
+from kfstate.archive.results import Exported
 from kfstate.archive.schema import ENTRIES, NAMES, PULLS, SCHEMA_VERSION, SLICES, STREAMS, WORDS, slices_of
 from kfstate.errors import CheckpointError, CorruptLogError
 from kfstate.store.canonical import first_link
@@ -21,7 +22,7 @@ from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 from kfstate.store.rows import Head
 
-__all__ = ["PART", "Exported", "export", "write_table"]
+__all__ = ["PART", "export", "write_table"]
 
 PART = 262_144
 """So many entries make a part, unless the caller says otherwise; an export holds one in memory."""
@@ -31,16 +32,6 @@ _FILE = 65_536
 _RANDOM = {"commitment", "leaf", "chain", "salt", "entry_key", "content"}
 """Columns that nothing can make smaller."""
 Reading = Callable[[], AbstractContextManager[Connection]]
-
-
-@attrs.frozen
-class Exported:
-    """What an export did: ``parts`` and ``entries`` are new; the archive now ends at ``position`` with ``chain``."""
-
-    parts: int
-    entries: int
-    position: int
-    chain: str
 
 
 def export(

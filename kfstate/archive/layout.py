@@ -120,19 +120,26 @@ def _read(path: Path) -> Part:
 def writing(folder: Path) -> Iterator[None]:
     """Hold the lock of an archive, and remove what a writer left that was killed.
 
-    Raises :class:`~kfstate.errors.ArchiveError` where somebody else holds it.
+    Raises :class:`~kfstate.errors.ArchiveError` where somebody else holds it, and where the disk refuses.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("a+b") as file:
-        try:
-            _lock(file)
-        except OSError as error:
-            raise ArchiveError(str(folder), "somebody else is writing to it") from error
-        for path in folder.glob(f"{_NEW}*"):
-            shutil.rmtree(path)
-        for part in read_parts(folder):
-            _tidy(folder / part.folder, part)
-        yield
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / _LOCK).open("a+b") as file:
+            _locked(folder, file)
+            for path in folder.glob(f"{_NEW}*"):
+                shutil.rmtree(path)
+            for part in read_parts(folder):
+                _tidy(folder / part.folder, part)
+            yield
+    except OSError as error:
+        raise ArchiveError(error.filename or str(folder), f"it cannot be written ({error.strerror})") from error
+
+
+def _locked(folder: Path, file: IO[bytes]) -> None:
+    try:
+        _lock(file)
+    except OSError as error:
+        raise ArchiveError(str(folder), "somebody else is writing to it") from error
 
 
 def _tidy(path: Path, part: Part) -> None:

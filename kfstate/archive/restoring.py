@@ -6,6 +6,7 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.archive.pieces import AT, Piece, load
+from kfstate.archive.results import Restored
 from kfstate.errors import ArchiveError
 from kfstate.store import schema
 from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT
@@ -14,16 +15,7 @@ from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 from kfstate.store.rows import Head
 
-__all__ = ["Restored", "restore"]
-
-
-@attrs.frozen
-class Restored:
-    """What an import did: ``entries`` are new in the database, whose log now ends at ``position`` with ``chain``."""
-
-    entries: int
-    position: int
-    chain: str
+__all__ = ["restore"]
 
 
 def restore(

@@ -13,6 +13,7 @@ from cyclopts.config import Env
 
 from kfstate import __version__
 from kfstate.cli import (
+    archive,
     audit,
     callback,
     calls,
@@ -22,6 +23,7 @@ from kfstate.cli import (
     db,
     demo,
     doctor,
+    export,
     following,
     history,
     ingest,
@@ -77,8 +79,8 @@ def build() -> App:
     _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)
     parts = {
         log: (callback.app, calls.app),
-        ask: (following.app, audit.app),
-        keep: (projections.app, letters.app, db.app, config.app, machine.app),
+        ask: (following.app, audit.app, export.app),
+        keep: (archive.app, projections.app, letters.app, db.app, config.app, machine.app),
         explore: (wecom.app,),
     }
     for group, apps in parts.items():

@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kfstate import AsyncEngine, AsyncSubscription, Engine, Subscription
 from kfstate.aio import AsyncHandler
+from kfstate.aio.archive import AsyncArchive
 from kfstate.aio.audit import AsyncAudit
 from kfstate.aio.projections import AsyncProjections
+from kfstate.archive.face import Archive
 from kfstate.audit.face import Audit
 from kfstate.feed import Handler
 from kfstate.feed.projections import Projections
@@ -24,9 +26,10 @@ PAIRS: list[tuple[type, type]] = [
     (Subscription, AsyncSubscription),
     (Projections, AsyncProjections),
     (Audit, AsyncAudit),
+    (Archive, AsyncArchive),
 ]
 """A synchronous class and the one that is awaited."""
-OWN: dict[type, set[str]] = {AsyncEngine: {"open", "projections", "audit"}, AsyncSubscription: {"error"}}
+OWN: dict[type, set[str]] = {AsyncEngine: {"open", "projections", "audit", "archive"}, AsyncSubscription: {"error"}}
 """What only the asynchronous one has: opening is something to wait for; an attribute is a property here."""
 INNER: dict[type, set[str]] = {Projections: {"open"}}
 """What an engine does with it by itself."""

@@ -7,6 +7,7 @@ import pytest
 from kfstate.archive import erasing, layout, reading
 from kfstate.archive.exporting import export
 from kfstate.archive.restoring import restore
+from kfstate.archive.results import Erased
 from kfstate.engine import Engine
 from kfstate.store.database import Database
 from kfstate.testing import FrozenClock, customer_message, page
@@ -45,7 +46,7 @@ def test_a_customer_is_forgotten(told: str, tmp_path: Path) -> None:
     assert b"wm-person-1" in everything(folder, tmp_path)
     found = erasing.erase(folder, names=[name], streams=streams)
     assert (1, 10) == (found.names, found.payloads)
-    assert erasing.Erased(0, 0, 0) == erasing.erase(folder, names=[name], streams=streams)
+    assert Erased(0, 0, 0) == erasing.erase(folder, names=[name], streams=streams)
     left = everything(folder, tmp_path)
     assert b"wm-person-1" not in left
     assert b"wm-person-2-29" in left
@@ -85,15 +86,20 @@ def test_a_killed_erasure(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     export(log.reading, folder, size=40)
     log.close()
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    real, calls = layout._tidy, list[Path]()
+
+    def killed(path: Path, part: layout.Part) -> None:
+        calls.append(path)
+        if len(calls) == 2:  # the manifest stands, the old file is still there
+            raise KeyboardInterrupt
+        real(path, part)
 
     monkeypatch.setattr(layout, "_tidy", killed)
     with pytest.raises(KeyboardInterrupt):
         erasing.age(folder, until=40)
+    assert 2 == len(list(folder.rglob("words*")))
     monkeypatch.undo()
-    assert 4 < len(list(folder.rglob("*.parquet")))
-    assert erasing.Erased(0, 0, 0) == erasing.age(folder, until=40)
+    assert Erased(0, 0, 0) == erasing.age(folder, until=40)
     assert {file.name for file in layout.read_parts(folder)[0].files} == {
         path.name for path in folder.rglob("*.parquet")
     }
@@ -101,11 +107,16 @@ def test_a_killed_erasure(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_the_database_erased(told: str, tmp_path: Path) -> None:
-    """An archive that was not there when a customer was erased is told later."""
-    log = Database(told)
+    """What was cleared in the database after the export is cleared in the archive when that follows."""
+    folder, log = tmp_path / "archive", Database(told)
+    export(log.reading, folder, size=10)
     with log.writing() as conn:
         conn.exec_driver_sql("UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE value = 'wm-person-2'")
-        names, streams = erasing.erased_names(conn)
+        conn.exec_driver_sql("UPDATE kf_payload SET salt = NULL, body = NULL WHERE position > 9 AND position % 2 = 0")
+        conn.exec_driver_sql("UPDATE kf_identity SET content = NULL WHERE position > 9 AND position % 2 = 0")
+    assert Erased(1, 11, 4) == erasing.follow(log.reading, folder)
+    assert Erased(0, 0, 0) == erasing.follow(log.reading, folder)
     log.close()
-    assert 1 == len(names)
-    assert 2 == len(streams)
+    target = sqlite(tmp_path / "restored.db")
+    restore(target, reading.log_of(folder), reading.pieces(folder))
+    assert dump(told) == dump(target)

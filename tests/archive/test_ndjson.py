@@ -6,7 +6,8 @@ import json
 import pytest
 
 from kfstate.archive import ndjson
-from kfstate.archive.restoring import Restored, restore
+from kfstate.archive.restoring import restore
+from kfstate.archive.results import Restored
 from kfstate.engine import Engine
 from kfstate.errors import ArchiveError, CorruptLogError
 from kfstate.store.database import Database

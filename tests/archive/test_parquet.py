@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from kfstate.archive import exporting, layout, reading
-from kfstate.archive.exporting import Exported, export
+from kfstate.archive.exporting import export
 from kfstate.archive.restoring import restore
+from kfstate.archive.results import Exported
 from kfstate.engine import Engine
 from kfstate.errors import ArchiveError, CheckpointError
 from kfstate.projections import replaying

@@ -20,10 +20,10 @@ __all__: list[str] = []
 CALL = [sys.executable, "-W", "error", "-m", "kfstate"]
 DOCUMENT = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 TOP = [
-    "accounts", "anomalies", "assign", "audit", "callback", "codes", "config", "conversations", "db", "dead-letters",
-    "demo", "doctor", "events", "explain", "fates", "history", "ingest", "load", "machine", "projections", "queue",
-    "rebuild", "reconcile", "record", "send", "servicers", "sessions", "show", "simulate", "state", "subscriptions",
-    "sync", "tick", "verify", "wecom",
+    "accounts", "anomalies", "archive", "assign", "audit", "callback", "codes", "config", "conversations", "db",
+    "dead-letters", "demo", "doctor", "events", "explain", "export", "fates", "history", "ingest", "load", "machine",
+    "projections", "queue", "rebuild", "reconcile", "record", "send", "servicers", "sessions", "show", "simulate",
+    "state", "subscriptions", "sync", "tick", "verify", "wecom",
 ]  # fmt: skip
 
 

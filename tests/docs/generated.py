@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from kfstate import Engine
+from kfstate.archive.face import Archive
 from kfstate.audit.face import Audit
 from kfstate.machine.check import TRIGGERS
 from kfstate.machine.diagram import mermaid, table
@@ -137,6 +138,10 @@ def _audit() -> str:
     return _calls(Audit, made=False)
 
 
+def _archive() -> str:
+    return _calls(Archive, made=False)
+
+
 def _live() -> str:
     return _calls(Live)
 
@@ -187,6 +192,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "errcodes-zh": _errcodes_zh,
     "engine": _engine,
     "audit": _audit,
+    "archive": _archive,
     "live": _live,
 }
 """Name → what makes the part."""

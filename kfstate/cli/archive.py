@@ -1,0 +1,73 @@
+"""``kfstate archive``: the log in Parquet files, and back."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+from kfstate.cli.context import Context, Given
+
+__all__ = ["app", "export", "follow", "import_"]
+
+app = App(name="archive", help="The log in Parquet files that keep the chain, and back.")
+
+
+@app.command
+def export(folder: Path, *, until: int | None = None, ctx: Given) -> None:
+    """Bring an archive of Parquet files up to the log; begin it where there is none. Needs the extra `archive`.
+
+    What was broken off goes on where it was. What was erased in the database since is cleared in the archive, too.
+
+    Args:
+        folder: Where the archive is, or is to be.
+        until: The last position to take (default: the head of the log).
+        ctx: The settings of this run.
+    """
+    with ctx.reader() as engine, ctx.out.progress() as progress:
+
+        def told(further: int) -> None:
+            task = progress.tasks[0]
+            progress.update(task.id, done=task.fields["done"] + further)
+
+        done = engine.archive.export(folder, until=until, progress=told)
+    _show(ctx, {"parts": done.parts, "entries": done.entries, "position": done.position, "chain": done.chain})
+
+
+@app.command(name="import")
+def import_(source: Path, *, ctx: Given) -> None:
+    """Put an archive into a database that holds no other log, and verify every entry on the way.
+
+    Args:
+        source: A folder that `kfstate archive export` made, or a file that `kfstate export ndjson` wrote.
+        ctx: The settings of this run.
+    """
+    from kfstate.archive.face import import_log
+
+    with ctx.out.progress() as progress:
+
+        def told(further: int) -> None:
+            task = progress.tasks[0]
+            progress.update(task.id, done=task.fields["done"] + further)
+
+        done = import_log(ctx.url, source, progress=told)
+    ctx.writer().close()  # folds the projections
+    _show(ctx, {"entries": done.entries, "position": done.position, "chain": done.chain})
+
+
+@app.command
+def follow(folder: Path, *, ctx: Given) -> None:
+    """Clear in an archive what was erased in the database since it was written. `archive export` does that, too.
+
+    Args:
+        folder: Where the archive is.
+        ctx: The settings of this run.
+    """
+    with ctx.reader() as engine:
+        done = engine.archive.follow(folder)
+    _show(ctx, {"names": done.names, "payloads": done.payloads, "files": done.files})
+
+
+def _show(ctx: Context, facts: dict[str, object]) -> None:
+    if ctx.out.json:
+        ctx.out.line(facts)
+    else:
+        ctx.out.facts(facts)

@@ -1,0 +1,113 @@
+"""Tables for people: what stands in them, in which language and time, and nothing that a spreadsheet would run."""
+
+import csv
+import io
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from kfstate.archive import people
+from kfstate.archive.people import CONVERSATIONS, MESSAGES, SESSIONS, messages, write_csv, write_xlsx
+from kfstate.engine import Engine
+from kfstate.testing import FrozenClock, customer_message, page, servicer_message
+from tests.archive.world import sqlite
+from tests.engine.worlds import NOW
+
+__all__: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A log in which a customer says what would be a formula."""
+    made = sqlite(tmp_path_factory.mktemp("people") / "log.db")
+    with Engine(made, clock=FrozenClock.at(NOW + 9)) as engine:
+        said = [
+            customer_message("wkA", "wm1", NOW, content='=HYPERLINK("http://x")'),
+            customer_message("wkA", "wm1", NOW + 1, content="多行\n“引号”, 逗号"),
+            servicer_message("wkA", "wm1", NOW + 2, servicer_userid="li", content="-1"),
+        ]
+        engine.ingest(page(said))
+    return made
+
+
+def rows_of(text: bytes) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    return list(csv.DictReader(io.StringIO(text.decode("utf-8-sig"), newline="")))
+
+
+def test_csv(url: str) -> None:
+    """UTF-8 with its mark, Chinese headings, Beijing time, words in Chinese, formulas told as text."""
+    target = io.BytesIO()
+    with Engine(url, clock=FrozenClock.at(NOW + 9)) as engine:
+        assert 3 == write_csv(target, MESSAGES, messages(engine.read_all()), word={"customer_message": "客户"}.get)  # type: ignore[arg-type]
+        assert target.getvalue().startswith("\ufeff序号,时间,".encode())
+        found = rows_of(target.getvalue())
+        assert ['\'=HYPERLINK("http://x")', "多行\n“引号”, 逗号", "'-1"] == [row["内容"] for row in found]
+        assert ("2026-01-01 08:00:00", "客户", "wm1") == tuple(found[0][name] for name in ("时间", "来自", "客户"))
+        target = io.BytesIO()
+        write_csv(target, CONVERSATIONS, engine.conversations())
+        (now,) = rows_of(target.getvalue())
+        assert ("由人工接待", "li", "1") == tuple(now[name] for name in ("状态", "接待人员", "会话序号"))
+
+
+def test_every_column_is_there(url: str) -> None:
+    """What the headings promise can be had from the views."""
+    with Engine(url) as engine:
+        for sheet, views in ((SESSIONS, engine.sessions()), (CONVERSATIONS, engine.conversations())):
+            (view,) = views
+            assert [] == [name for name in sheet.columns.values() if not hasattr(view, name)]
+
+
+def test_xlsx(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sheet for each table, times as times, text as text; one that is too long goes on on the next sheet."""
+    monkeypatch.setattr(people, "_ROWS", 2)
+    path = tmp_path / "log.xlsx"
+    with Engine(url) as engine, path.open("wb") as target:
+        tables = {"messages": messages(engine.read_all()), "sessions": engine.sessions(), "conversations": ()}
+        assert {"messages": 3, "sessions": 1, "conversations": 0} == write_xlsx(target, tables)
+    book = openpyxl.load_workbook(path)
+    assert ["消息", "消息 2", "会话", "会话现状"] == book.sheetnames
+    heading, first, _ = book["消息"].values
+    assert heading == tuple(MESSAGES.columns)
+    told = dict(zip(heading, first, strict=True))
+    assert ('=HYPERLINK("http://x")', datetime(2026, 1, 1, 8)) == (told["内容"], told["时间"])  # noqa: DTZ001 (as Excel)
+    assert "s" == book["消息"].cell(2, 8).data_type
+    assert 2 == len(list(book["消息 2"].values))
+    assert tuple(CONVERSATIONS.columns) == next(iter(book["会话现状"].values))
+
+
+WITHOUT = """
+import sys
+sys.modules["pyarrow"] = sys.modules["xlsxwriter"] = sys.modules["numpy"] = None
+import io, pathlib, kfstate
+from kfstate.archive.people import write_xlsx
+with kfstate.Engine("sqlite://") as engine:
+    target = io.BytesIO()
+    engine.archive.write(target)
+    assert target.getvalue().startswith(b'{"kfstate_log"')
+    for needed, call in (
+        ("numpy", lambda: engine.archive.export(pathlib.Path("x"))),
+        ("numpy", lambda: kfstate.import_log("sqlite://", pathlib.Path("."))),
+        ("xlsxwriter", lambda: write_xlsx(target, {})),
+    ):
+        try:
+            call()
+        except kfstate.ExtraError as error:
+            assert error.needed == needed, error
+            assert "kfstate[archive]" in error.remedy
+        else:
+            raise AssertionError(needed)
+"""
+
+
+def test_without_the_extra(tmp_path: Path) -> None:
+    """Plain `pip install kfstate` does all but Parquet and XLSX, and says which extra those need."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT], check=False, capture_output=True, text=True, cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(people.__file__).parents[2])},
+    )  # fmt: skip
+    assert (0, "") == (done.returncode, done.stderr)
