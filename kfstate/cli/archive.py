@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cyclopts import App
 
+from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Context, Given
 
 __all__ = ["app", "export", "follow", "import_"]
@@ -22,7 +23,7 @@ def export(folder: Path, *, until: int | None = None, ctx: Given) -> None:
         until: The last position to take (default: the head of the log).
         ctx: The settings of this run.
     """
-    with ctx.reader() as engine, ctx.out.progress() as progress:
+    with ctx.reader() as engine, accessing(engine, "export", detail="archive"), ctx.out.progress() as progress:
 
         def told(further: int) -> None:
             task = progress.tasks[0]

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Given
 from kfstate.cli.words import label
 from kfstate.errors import ArchiveError
@@ -35,7 +36,7 @@ def ndjson(file: Path = _STDOUT, *, until: int | None = None, ctx: Given) -> Non
         until: The last position to take (default: the head of the log).
         ctx: The settings of this run.
     """
-    with ctx.reader() as engine, _opened(file) as target:
+    with ctx.reader() as engine, accessing(engine, "export", detail="ndjson"), _opened(file) as target:
         engine.archive.write(target, until=until)
 
 
@@ -50,7 +51,7 @@ def csv(file: Path = _STDOUT, *, table: Table = "sessions", ctx: Given) -> None:
     """
     from kfstate.archive.people import SHEETS, write_csv
 
-    with ctx.reader() as engine, _opened(file) as target:
+    with ctx.reader() as engine, accessing(engine, "export", detail=f"csv {table}"), _opened(file) as target:
         write_csv(target, SHEETS[table], _rows(engine, table), word=partial(label, lang="zh"))
 
 
@@ -70,7 +71,8 @@ def xlsx(
     """
     from kfstate.archive.people import write_xlsx
 
-    with ctx.reader() as engine, _opened(file) as target:
+    said = f"xlsx {' '.join(tables)}"
+    with ctx.reader() as engine, accessing(engine, "export", detail=said), _opened(file) as target:
         write_xlsx(target, {table: _rows(engine, table) for table in tables}, word=partial(label, lang="zh"))
 
 

@@ -41,6 +41,8 @@ def test_tables(sampled: Path, tmp_path: Path) -> None:
     assert 0 == kfstate(*log, "export", "xlsx", str(tmp_path / "all.xlsx")).code
     assert [] == list(tmp_path.glob(".*"))
     assert 0 == kfstate(*log, "export", "csv", str(tmp_path / "sessions.csv")).code
+    with Engine(f"sqlite:///{sampled}") as engine:
+        assert {"csv messages", "csv sessions"} <= {seen.detail for seen in engine.audit.accesses(action="export")}
     assert "开始方式" in (tmp_path / "sessions.csv").read_text("utf-8-sig")
 
 
@@ -53,6 +55,6 @@ def test_errors(sampled: Path, tmp_path: Path) -> None:
         assert (1, 1) == (done.code, len(done.err.splitlines())), done
     log = ("--db", str(sampled))
     assert 1 == kfstate(*log, "archive", "import", "no.ndjson").code
-    for words in (("archive", "export", "no.ndjson"), ("export", "ndjson", "nowhere/log"), ("export", "csv", ".")):
-        done = kfstate(*log, *words)
+    for call in (("archive", "export", "no.ndjson"), ("export", "ndjson", "nowhere/log"), ("export", "csv", ".")):
+        done = kfstate(*log, *call)
         assert (1, 1) == (done.code, len(done.err.splitlines())), done
