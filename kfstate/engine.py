@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from kfstate import intake
 from kfstate.archive.face import Archive
 from kfstate.audit.face import Audit
+from kfstate.audit.heads import TreeHead
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.concurrency import THREADS, Concurrency
 from kfstate.errors import UnknownConversationError
@@ -245,15 +246,23 @@ class Engine(Feed, Questions):
         """Fold the whole log again beside the projections and count the rows that differ; leaves them as they are."""
         return self.projections.checked(progress=increments(progress))
 
-    def verify(self, expect: Checkpoint | str | None = None) -> verify.Verified:
-        """Recompute the hash chain over the whole log and the commitments of all payloads.
+    def verify(
+        self,
+        expect: Checkpoint | TreeHead | str | None = None,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        progress: live.Progress | None = None,
+    ) -> verify.Verified:
+        """Recompute the hash chain over the log, or a range of it, and the commitments of its payloads.
 
-        ``expect`` is the ``anchor`` of an earlier verification, ``POSITION:CHAIN``, or a checkpoint, kept elsewhere: a
-        log that has another chain there, or ends before, is not the one of then. Raises ValueError where it is neither.
+        ``expect`` is the ``anchor`` of an earlier verification, ``POSITION:CHAIN``, a checkpoint, or a head that
+        :attr:`audit` gave, kept elsewhere: a log that has another chain there, or ends before, is not the one of then.
+        Raises ValueError where it is none of these.
         """
         anchor = None if expect is None else verify.anchor_of(str(expect))
         with self._reading() as conn:
-            return verify.verify(conn, anchor=anchor)
+            return verify.verify(conn, first=first, last=last, anchor=anchor, progress=progress)
 
     def position(self) -> int:
         """Return the position of the last entry of the log."""

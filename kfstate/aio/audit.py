@@ -4,6 +4,7 @@ from datetime import datetime
 
 from kfstate.aio.greenlets import inside
 from kfstate.aio.keeping import AsyncKeeping
+from kfstate.aio.proving import AsyncProving
 from kfstate.audit.as_of import AsOf, StateThen
 from kfstate.audit.explaining import Explained
 from kfstate.audit.face import Audit
@@ -17,7 +18,7 @@ from kfstate.service_state import KfServiceState
 __all__ = ["AsyncAudit"]
 
 
-class AsyncAudit(AsyncKeeping):
+class AsyncAudit(AsyncKeeping, AsyncProving):
     """As :class:`kfstate.audit.face.Audit`."""
 
     def __init__(self, audit: Audit) -> None:

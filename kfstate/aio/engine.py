@@ -16,6 +16,7 @@ from kfstate.aio.inner import InnerEngine, ask_for_greenlets
 from kfstate.aio.projections import AsyncProjections
 from kfstate.aio.questions import AsyncQuestions
 from kfstate.aio.subscription import AsyncHandler, AsyncSubscription, called
+from kfstate.audit.heads import TreeHead
 from kfstate.clock import Clock
 from kfstate.engine import Engine, Recorded
 from kfstate.errors import TransactionError
@@ -236,9 +237,16 @@ class AsyncEngine(AsyncQuestions):
         """As :meth:`kfstate.Engine.check`."""
         return await self._run(Engine.check, progress=progress)
 
-    async def verify(self, expect: Checkpoint | str | None = None) -> verify.Verified:
+    async def verify(
+        self,
+        expect: Checkpoint | TreeHead | str | None = None,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        progress: live.Progress | None = None,
+    ) -> verify.Verified:
         """As :meth:`kfstate.Engine.verify`."""
-        return await self._run(Engine.verify, expect)
+        return await self._run(Engine.verify, expect, first=first, last=last, progress=progress)
 
     async def position(self) -> int:
         """As :meth:`kfstate.Engine.position`."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from kfstate.cli import keeping
+from kfstate.cli import keeping, proving
 from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import UsageError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "as_of", "explain", "report", "timeline"]
 
 app = App(name="audit", help="Audits: what the state was, as it was known then, why, and a report to keep.")
-for _command in keeping.COMMANDS:
+for _command in (*keeping.COMMANDS, proving.head, proving.prove, proving.check):
     app.command(_command)
 
 

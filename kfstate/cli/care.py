@@ -18,12 +18,7 @@ def rebuild(*, check: Annotated[bool, Parameter(negative="")] = False, ctx: Give
         check: Change nothing; count the rows that differ from a fresh fold, and leave with 1 when there are any.
         ctx: The settings of this run.
     """
-    with ctx.reader() as engine, ctx.out.progress(engine.position()) as progress:
-        task = progress.task_ids[0]
-
-        def done(further: int) -> None:
-            progress.update(task, advance=further, done=progress.tasks[0].fields["done"] + further)
-
+    with ctx.reader() as engine, ctx.out.counting(engine.position()) as done:
         if not check:
             found = {"entries": engine.rebuild(progress=done), "conversations": 0}
             found["conversations"] = sum(engine.counts(as_of_log=True).values())
@@ -43,12 +38,14 @@ def rebuild(*, check: Annotated[bool, Parameter(negative="")] = False, ctx: Give
     return Exit.REJECTED if tables else Exit.OK
 
 
-def verify(*, expect: str | None = None, ctx: Given) -> int:
-    """Recompute the hash chain over the whole log, and say at which position it does not hold.
+def verify(*, expect: str | None = None, first: int | None = None, last: int | None = None, ctx: Given) -> int:
+    """Recompute the hash chain over the log, and say at which position it does not hold.
 
     Args:
-        expect: POSITION:CHAIN, the anchor that an earlier run printed and that was kept elsewhere: a log that has
-            another chain there, or that ends before, was written anew or lost its end.
+        expect: POSITION:CHAIN, the anchor that an earlier run printed, or what `kfstate audit head` did, and that was
+            kept elsewhere: a log that has another chain there, or that ends before, was written anew or lost its end.
+        first: Position to begin with, against the link of the entry before it (default: the first).
+        last: Position to end with (default: the last).
         ctx: The settings of this run.
     """
     from kfstate.store.verify import anchor_of
@@ -59,7 +56,9 @@ def verify(*, expect: str | None = None, ctx: Given) -> int:
     except ValueError as error:
         raise UsageError(f"--expect: {error}") from None
     with ctx.reader() as engine:
-        found = engine.verify(expect)
+        total = (engine.position() if last is None else last) - (first or 1) + 1
+        with ctx.out.counting(total) as done:
+            found = engine.verify(expect, first=first, last=last, progress=done)
         told = found.anchor if found.damage is None else f"damage at {found.damage.position}"
         noted(ctx, engine, "verify", detail=expect or "", result=told)
     damage = found.damage
@@ -72,6 +71,7 @@ def verify(*, expect: str | None = None, ctx: Given) -> int:
         "anchor": found.anchor,
         "erased": len(found.erased),
         "erased_names": len(found.erased_names),
+        "aged_out": sum(end - begin + 1 for begin, end in found.aged_out),
         "damage": None if damage is None else {"position": damage.position, "reason": damage.reason},
     }
     if ctx.out.json:

@@ -119,6 +119,17 @@ class Output:
             progress.add_task("", total=total, done=0)
             yield progress
 
+    @contextmanager
+    def counting(self, total: int) -> Iterator[Callable[[int], None]]:
+        """As :meth:`progress`; give what is told how many further ones are done."""
+        with self.progress(total) as progress:
+            (task,) = progress.task_ids
+
+            def done(further: int) -> None:
+                progress.update(task, advance=further, done=progress.tasks[0].fields["done"] + further)
+
+            yield done
+
     def _filled(self, columns: Sequence[Column], rows: Iterable[object]) -> "Table":
         table = self._table()
         for column in columns:

@@ -47,6 +47,16 @@ class References:
             return "the identity is missing: the entry would be stored once more if it came again"
         return ""
 
+    def hold(self, rows: Sequence[EntryRow]) -> bool:
+        """Tell whether everything that these rows, which follow each other, name is there."""
+        if not {row.pull for row in rows} - {None} <= self.pulls:
+            return False
+        if self.identified is not None:
+            known = self.identified[rows[0].position - self.start :]
+            if not all(there or row.kind not in FROM_WECOM for there, row in zip(known, rows, strict=False)):
+                return False
+        return all(row.ref in self.machines for row in rows if row.kind == "machine_activated")
+
 
 _PULLS = "SELECT id FROM kf_pull WHERE id IN (??)"
 _MACHINES = "SELECT fingerprint FROM kf_machine WHERE fingerprint IN (??)"

@@ -120,6 +120,13 @@ def test_verify_against_an_anchor(sampled: Path) -> None:
     assert 2 == kfstate("--db", sampled, "verify", "--expect", "5").code
 
 
+def test_verify_a_range(sampled: Path) -> None:
+    """`--first` and `--last` verify a part of the log."""
+    found = kfstate("--db", sampled, "verify", "--first", "5", "--last", "9").one
+    assert (True, 5, 9, 5, 0) == (found["ok"], found["first"], found["last"], found["entries"], found["aged_out"])
+    assert "9:" in kfstate("--db", sampled, "verify", "--last", "9", terminal=True).out
+
+
 def schema_of(name: str) -> str:
     """Return the DDL of a trigger."""
     from kfstate.store.sqlite_triggers import SQLITE

@@ -36,7 +36,7 @@ VIEWS = [
     kfstate.AsOf, kfstate.StateThen, kfstate.Change, kfstate.Explained, kfstate.Tried, kfstate.KeptStep,
     kfstate.Timeline, kfstate.Stretch,
     kfstate.Receipt, kfstate.Retained, kfstate.Hold, kfstate.Sealed, kfstate.Access,
-    kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
+    kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage, kfstate.TreeHead, kfstate.CheckedProof,
 ]  # fmt: skip
 IDS = {"open_kfid": "wk1", "external_userid": "wm1"}
 FULL: dict[str, Any] = {"servicer_userid": "a", "text": {"content": "", "menu_id": "1"}}

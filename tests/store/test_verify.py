@@ -2,11 +2,13 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from kfstate.errors import CorruptLogError
+from kfstate.errors import ArgumentError, CorruptLogError
+from kfstate.store import canonical as form
 from kfstate.store import dialect, references
 from kfstate.store.append import append
 from kfstate.store.canonical import first_link
@@ -14,7 +16,8 @@ from kfstate.store.cursor import Pull, record_pull
 from kfstate.store.envelope import OwnEntry, draft_own
 from kfstate.store.facts import draft_elements
 from kfstate.store.head import read_head
-from kfstate.store.read import fold_entries, rows_after
+from kfstate.store.merkle import Tree
+from kfstate.store.read import fold_entries, rows_after, streams_by_id
 from kfstate.store.rows import ENTRY_COLUMNS
 from kfstate.store.verify import Verified, anchor_of, verify
 from tests.store.behind import change, unguarded
@@ -243,3 +246,111 @@ def test_a_page_of_the_file_that_is_overwritten_is_damage(log: Engine, path: Pat
     path.write_bytes(data[:place] + b'"content": "HELLO"' + data[place + 18 :])
     with dialect.begin(log, write=False) as conn:
         assert verify(conn).damage is not None
+
+
+@pytest.mark.databases("sqlite")
+def test_it_tells_how_far_it_is(log: Engine) -> None:
+    """Batch by batch, over the whole log or a range."""
+    told: list[int] = []
+    with dialect.begin(log, write=False) as conn:
+        verify(conn, batch=4, progress=told.append)
+        verify(conn, first=2, last=4, batch=2, progress=told.append)
+    assert [4, 2, 2, 1] == told
+
+
+@pytest.mark.databases("sqlite")
+def test_a_range_and_an_anchor(log: Engine) -> None:
+    """An anchor inside of a range is looked at, one just before it, too; one elsewhere is refused."""
+    with dialect.begin(log, write=False) as conn:
+        links = {row.position: row.chain for row in rows_after(conn)}
+        for at in (2, 3, 5):
+            assert None is verify(conn, first=3, last=5, anchor=(at, links[at])).damage
+            damage = verify(conn, first=3, last=5, anchor=(at, bytes(32))).damage
+            assert at == (damage and damage.position)
+        for at in (1, 6):
+            with pytest.raises(ArgumentError):
+                verify(conn, first=3, last=5, anchor=(at, links[at]))
+
+
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
+def test_re_ordered_entries_are_damage(log: Engine) -> None:
+    """Two entries that have changed places are found at the first of them."""
+    steps = ((3, 99), (4, 3), (99, 4))
+    tables = ("kf_entry", "kf_payload", "kf_identity")
+    swap = [f"UPDATE {table} SET position = {to} WHERE position = {at}" for table in tables for at, to in steps]
+    found = tamper(log, *swap)
+    assert 3 == (found.damage and found.damage.position)
+
+
+def forge(log: Engine, position: int, **columns: Any) -> Verified:
+    """Change an entry, and make leaves and links anew from there to the end: the chain holds."""
+    with dialect.begin(log, write=True) as conn:
+        rows = rows_after(conn)
+        names = {id_: bytes(digest) for id_, digest in dialect.query(conn, "SELECT id, commitment FROM kf_name")}
+        streams = streams_by_id(conn, {row.stream for row in rows})
+        link = rows[position - 2].chain
+        with unguarded(conn):
+            for old in rows[position - 1 :]:
+                row = old._replace(**columns) if old.position == position else old
+                of = streams[row.stream]
+                prefix = form.stream_prefix(of.corp_id, of.kind, of.open_kfid, names.get(of.customer), None)
+                from_, to = (names.get(id_ or 0) for id_ in (row.servicer_from, row.servicer_to))
+                leaf = form.leaf(form.canonical(prefix, row, from_, to))
+                link = form.chain(link, leaf)
+                changes = [f"{name} = {value}" for name, value in columns.items() if old.position == position]
+                changes += [f"leaf = x'{leaf.hex()}'", f"chain = x'{link.hex()}'"]
+                change(conn, f"UPDATE kf_entry SET {', '.join(changes)} WHERE position = {row.position}")
+        return verify(conn)
+
+
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({}, ""),
+        ({"version": 7}, "version 7 of its stream follows version 1"),
+        ({"version": 0}, "version 0 of its stream follows version 1"),
+        ({"recorded_at": 1}, "it was recorded before the entry before it"),
+    ],
+)
+def test_a_forged_order_is_damage(log: Engine, columns: dict[str, int], reason: str) -> None:
+    """Where the chain was made anew: versions that are left out or there twice, and times that run backwards."""
+    found = forge(log, 5, **columns)
+    damage = found.damage
+    assert ((5, reason) if reason else None) == (damage and (damage.position, damage.reason))
+
+
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
+def test_payloads_that_are_gone_are_listed_apart(log: Engine) -> None:
+    """Those of a customer who was erased one by one, those that aged out as ranges; neither is damage."""
+    customer = "SELECT customer FROM kf_stream WHERE id = 2"
+    found = tamper(
+        log,
+        "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position IN (1, 2, 3, 4, 6)",
+        f"UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE id = ({customer})",
+    )
+    with dialect.begin(log, write=False) as conn:
+        ((name,),) = dialect.query(conn, customer)
+        gone = [position for (position,) in dialect.query(conn, "SELECT position FROM kf_entry WHERE stream = 2")]
+    assert (None, (name,)) == (found.damage, found.erased_names)
+    assert tuple(position for position in gone if position != 5) == found.erased
+    aged = {position for begin, end in found.aged_out for position in range(begin, end + 1)}
+    assert {1, 2, 3, 4, 6} - set(found.erased) == aged
+
+
+@pytest.mark.databases("sqlite")
+def test_a_published_root_holds_or_does_not(log: Engine) -> None:
+    """The tree over all leaves up to the anchor is made anew on the way."""
+    with dialect.begin(log, write=False) as conn:
+        rows = rows_after(conn)
+        for at in range(SIZE + 1):
+            tree = Tree()
+            tree.extend(row.leaf for row in rows[:at])
+            link = rows[at - 1].chain if at else verify(conn, last=0).chain
+            assert None is verify(conn, anchor=(at, link, tree.root()), batch=4).damage
+            damage = verify(conn, anchor=(at, link, bytes(32)), batch=4).damage
+            assert at == (damage and damage.position)
+            text = f"{at}:{link.hex()}:{tree.root().hex()}"
+            assert (at, link, tree.root()) == anchor_of(text)
+        later = verify(conn, first=3, anchor=(4, rows[3].chain, bytes(32))).damage
+        assert "every leaf" in str(later and later.reason)

@@ -1,0 +1,67 @@
+"""Commitments of names and prefixes of streams, as far as whoever recomputes leaves has needed them."""
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate.store import canonical as form
+from kfstate.store.dialect import as_text, query_in
+from kfstate.store.names import fold_name
+from kfstate.store.read import streams_by_id
+from kfstate.store.rows import EntryRow
+
+__all__ = ["Commitments"]
+
+
+@attrs.define
+class Commitments:
+    """What the leaves of entries need beside their rows."""
+
+    conn: Connection
+    commitments: dict[int | None, bytes | None] = attrs.field(factory=lambda: {None: None})
+    """Name → commitment; no name has none."""
+    prefixes: dict[int, bytes] = attrs.field(factory=dict)
+    """Stream → what all its entries begin with."""
+    bad: dict[int, str] = attrs.field(factory=dict)
+    """Name, or minus stream → what is wrong with it."""
+    erased: set[int] = attrs.field(factory=set)
+    """Names that were erased."""
+    forgotten: set[int] = attrs.field(factory=set)
+    """Streams whose customer was erased."""
+
+    def load(self, rows: list[EntryRow]) -> None:
+        """Read what these rows need and was not read before."""
+        streams = streams_by_id(self.conn, {row.stream for row in rows} - self.prefixes.keys())
+        ids = {id_ for row in rows for id_ in (row.servicer_from, row.servicer_to) if id_}
+        ids |= {id_ for stream in streams.values() for id_ in (stream.customer, stream.servicer) if id_}
+        self._load_names(ids - self.commitments.keys())
+        for id_, stream in streams.items():
+            customer, servicer = self.commitments.get(stream.customer), self.commitments.get(stream.servicer)
+            if stream.customer in self.erased:
+                self.forgotten.add(id_)
+            self.prefixes[id_] = form.stream_prefix(stream.corp_id, stream.kind, stream.open_kfid, customer, servicer)
+            for name in (stream.customer, stream.servicer):
+                if name in self.bad:
+                    self.bad[-id_] = self.bad[name]
+
+    def _load_names(self, ids: set[int]) -> None:
+        sql = "SELECT id, kind, salt, value, folded, commitment FROM kf_name WHERE id IN (??)"
+        for id_, kind, salt, value, folded, commitment in query_in(self.conn, sql, sorted(ids)):
+            self.commitments[id_] = bytes(commitment)
+            if value is None:
+                self.erased.add(id_)
+                continue
+            text = as_text(value)
+            kept = salt is not None and form.commit(bytes(salt), text.encode()) == commitment
+            if not kept or folded is None or as_text(folded) != fold_name(as_text(kind), text):
+                self.bad[id_] = f"name {id_} is not what was committed to"
+        for id_ in ids - self.commitments.keys():
+            self.bad[id_] = f"name {id_} is missing"
+
+    def complaint(self, row: EntryRow) -> str:
+        """Return what is wrong with the names of an entry, or ''."""
+        if row.stream not in self.prefixes:
+            return f"stream {row.stream} is missing"
+        for key in (-row.stream, row.servicer_from, row.servicer_to):
+            if key is not None and key in self.bad:
+                return self.bad[key]
+        return ""
