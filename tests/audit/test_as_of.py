@@ -123,7 +123,7 @@ def test_what_came_late(tell: Teller) -> None:
     taken = tell(said(0), own(2, "state_changed", service_state=2), change(5, 1, new="li"))[-1]
     tell.at(1000)
     known = tell.engine.position()
-    (end,) = tell(change(100, 3, old="li"))
+    _, end = tell(wrote(50, "li"), change(100, 3, old="li"))
     tell(said(2000))
     found = tell.engine.audit.as_of(KF, USER, at(500), known_at=at(999))
     assert isinstance(found, AsOf)
@@ -259,3 +259,12 @@ def test_machine_of_another_release(tell: Teller, clock: FrozenClock) -> None:
         bulk_insert(conn, kf_machine, [(fingerprint(spec), "later", json.dumps(definition(spec)), clock.now())])
     with pytest.raises(MachineError, match="semantics"):
         tell.engine.audit.as_of(KF, USER, machine="later")
+
+
+def test_who_waits_for_long(tell: Teller) -> None:
+    """Who has waited without a word for almost two days is in the queue of then, until the end is presumed."""
+    tell(said(0), own(5, "state_changed", service_state=2))
+    for second, waiting in ((DAY2 - 1, [DAY2 - 6]), (DAY2, [])):
+        assert waiting == [view.waiting_seconds for view in tell.engine.audit.queue(at(second))]
+        assert len(waiting) == len(tell.engine.audit.sessions(at(second), running=True))
+    assert 1 == len(tell.engine.audit.sessions(at(DAY2), running=False))

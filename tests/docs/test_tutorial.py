@@ -11,6 +11,17 @@ def test_tutorial(page: Page) -> None:
         run(page, block)
 
 
+def test_tutorial_of_an_audit(page: Page) -> None:
+    """So does an auditor; the report at the end tells all, whether the log is whole, and asks no other host."""
+    for block in blocks("docs/tutorial-audit.md"):
+        run(page, block)
+    report = (page.folder / "disputed.html").read_text(encoding="utf-8")
+    for said in ("12m 55s", "LiMing", "2024-01-05 10:14:00", "Is anybody there?", "whole, positions 1–1920"):
+        assert said in report
+    assert (page.folder / "anchor.txt").read_text(encoding="utf-8").startswith("1917:")
+    assert "://" not in report
+
+
 def test_tutorial_installs_as_the_readme_does() -> None:
     """The one block that is not run begins with what README.md, and the check of the wheel, install with."""
     (install,) = [block.text for block in blocks("docs/tutorial.md") if block.language == "sh"]
