@@ -8,6 +8,7 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.audit.knowing import Known
+from kfstate.audit.learning import learned
 from kfstate.audit.stories import Names, Story
 from kfstate.clock import SECOND
 from kfstate.machine import Machine, SessionState
@@ -19,11 +20,6 @@ from kfstate.store.read import names_by_id, rows_at
 __all__ = ["AsOf", "Change", "StateThen", "as_of", "queue_view", "states", "then"]
 
 _MANUAL = KfServiceState.MANUAL
-_UNSHOWN: dict[str, Any] = {
-    "second": 0, "decided": None, "doubtful_from": None, "reopens": None, "kept": None, "kept_servicer": None,
-    "kept_previous_servicer": None, "kept_since": None,
-}  # fmt: skip
-"""The fields of a state that nobody sees, each with a value in its place."""
 
 
 @attrs.frozen
@@ -87,8 +83,8 @@ def as_of(
     second = at // SECOND
     before = then(conn, story, story.state(known.position, second, machine), machine)
     now = then(conn, story, story.state(head.position, second, machine_now), machine_now)
-    learned = _learned(story, second, known, head, machine_now) if before != now else ()
-    found = rows_at(conn, learned)
+    places = learned(story, second, known.position, head.position, machine_now) if before != now else ()
+    found = rows_at(conn, places)
     return AsOf(
         at=at_time(at),
         known_at=known.position,
@@ -163,28 +159,6 @@ def queue_view(view: StateThen, second: int) -> QueueView:
         last_customer_message_at=view.last_customer_message_at,
         doubt=view.doubt,
     )
-
-
-def _learned(story: Story, second: int, known: Known, head: Known, machine: Machine) -> list[int]:
-    """Return the positions with which, one after the other, what is known of that second changed."""
-    before = _shown(story.state(known.position, second, machine))
-    changed = []
-    bearing = [entry.position for entry in story.entries if entry.sort_second <= second or entry.target is not None]
-    for position in sorted([*bearing, *(place for place, _ in story.gaps)]):
-        if known.position < position <= head.position:
-            state = _shown(story.state(position, second, machine))
-            if state != before:
-                changed.append(position)
-            before = state
-    return changed
-
-
-def _shown(found: tuple[SessionState, bool] | None) -> object:
-    """Return of a state what a :class:`StateThen` shows: an entry may move what only the fold looks at."""
-    if found is None:
-        return None
-    state, gap = found
-    return attrs.evolve(state, **_UNSHOWN), gap and state.doubt == "none"
 
 
 def _changes(before: StateThen | None, now: StateThen | None) -> tuple[Change, ...]:

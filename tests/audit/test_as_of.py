@@ -268,3 +268,23 @@ def test_who_waits_for_long(tell: Teller) -> None:
         assert waiting == [view.waiting_seconds for view in tell.engine.audit.queue(at(second))]
         assert len(waiting) == len(tell.engine.audit.sessions(at(second), running=True))
     assert 1 == len(tell.engine.audit.sessions(at(DAY2), running=False))
+
+
+def test_what_was_learned_is_exact(fresh: Fresh) -> None:
+    """The entries that made a difference are those with which, position by position, the answer changed."""
+    for seed in range(3):
+        with fresh("as_of") as (engine, clock):
+            for part in range(3):
+                play(engine, clock, seeded(random.Random(seed * 10 + part), 15, WORDS))
+            time = at(random.Random(seed).randrange(clock.now() // 1_000_000 - NOW))
+            for open_kfid, user in PEOPLE[:2]:
+                answers = [
+                    engine.audit.as_of(open_kfid, user, time, known_at=position).state
+                    for position in range(engine.position() + 1)
+                ]
+                changed = [place for place in range(1, len(answers)) if answers[place] != answers[place - 1]]
+                middle = len(answers) // 2
+                for known in (0, middle):
+                    found = engine.audit.as_of(open_kfid, user, time, known_at=known)
+                    places = [place for place in changed if place > known] if found.changes else []
+                    assert places == [entry.position for entry in found.learned], (seed, user, known)
