@@ -177,6 +177,8 @@ def test_gap_of_the_account(tell: Teller) -> None:
         if (view := tell.engine.audit.as_of(KF, USER, at(300), known_at=place).state) is not None
     ]  # fmt: skip
     assert ["none", "history_gap", "none"] == doubts
+    found = tell.engine.audit.as_of(KF, USER, at(300), known_at=lost)
+    assert [read] == [entry.position for entry in found.learned]
     found = tell.engine.audit.as_of(KF, USER, at(150), known_at=known)
     assert [("doubt", "none", "history_gap")] == [(one.field, one.then, one.now) for one in found.changes]
     assert [lost] == [entry.position for entry in found.learned]
