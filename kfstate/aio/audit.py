@@ -5,6 +5,7 @@ from datetime import datetime
 from kfstate.aio.greenlets import inside
 from kfstate.aio.keeping import AsyncKeeping
 from kfstate.aio.proving import AsyncProving
+from kfstate.aio.trials import AsyncTrials
 from kfstate.audit.as_of import AsOf, StateThen
 from kfstate.audit.explaining import Explained
 from kfstate.audit.face import Audit
@@ -18,12 +19,12 @@ from kfstate.service_state import KfServiceState
 __all__ = ["AsyncAudit"]
 
 
-class AsyncAudit(AsyncKeeping, AsyncProving):
+class AsyncAudit(AsyncKeeping, AsyncProving, AsyncTrials):
     """As :class:`kfstate.audit.face.Audit`."""
 
     def __init__(self, audit: Audit) -> None:
         """Await these."""
-        self._audit = audit
+        self._audit: Audit = audit
 
     async def as_of(
         self,

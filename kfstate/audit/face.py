@@ -4,12 +4,13 @@ from kfstate.audit.asking import Asking
 from kfstate.audit.keeping import Keeping
 from kfstate.audit.proving import Proving
 from kfstate.audit.receipts import Record
+from kfstate.audit.trials import Trials
 from kfstate.projections.building import Site
 
 __all__ = ["Audit"]
 
 
-class Audit(Asking, Keeping, Proving):
+class Audit(Asking, Keeping, Proving, Trials):
     """Questions of auditors to the log of an engine: what was known when, why, and whether it is whole."""
 
     def __init__(self, site: Site, record: Record, *, corp_id: str = "") -> None:

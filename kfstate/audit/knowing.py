@@ -1,18 +1,18 @@
 """What the log said at some point of it: up to which position, and by which machine it was read."""
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.audit.definition import parse
 from kfstate.clock import SECOND
 from kfstate.errors import ArgumentError, MachineError
-from kfstate.machine import MACHINE, Clockwork, Machine, MachineSpec, Row, compiled
-from kfstate.service_state import KfServiceState
-from kfstate.store.dialect import query
+from kfstate.machine import MACHINE, Machine, compiled
+from kfstate.store.dialect import as_text, query
 from kfstate.store.head import read_head
 from kfstate.store.read import find_stream
 from kfstate.store.rows import StreamKey
@@ -108,27 +108,13 @@ def machine_named(conn: Connection, name: str) -> Machine:
 
 def _machine(found: Iterable[tuple[Any, ...]], name: str) -> Machine:
     for (text,) in found:
-        definition = json.loads(text)
-        if definition["semantics"] != MACHINE.spec.semantics:
-            problem = f"machine {name} has semantics {definition['semantics']}; this release: {MACHINE.spec.semantics}"
-            raise MachineError((problem,))
-        return compiled(_spec(definition))
+        machine = _kept(as_text(text))
+        if name not in {machine.fingerprint, machine.spec.version}:
+            raise MachineError((f"the definition kept as {name} has the fingerprint {machine.fingerprint}",))
+        return machine
     raise MachineError((f"the log does not know a machine {name}",))
 
 
-def _spec(definition: dict[str, Any]) -> MachineSpec:
-    """Return the machine of a stored definition, with the sentences of this release: definitions keep none."""
-    rows = []
-    for row in definition["rows"]:
-        ours = MACHINE.rows.get(row["name"])
-        sources = tuple(KfServiceState(state) for state in row["sources"])
-        dest = None if row["dest"] is None else KfServiceState(row["dest"])
-        says = ours.says if ours is not None else f"{row['trigger']}: {row['outcome']}"
-        rows.append(Row(**{**row, "sources": sources, "dest": dest, "says": says}))
-    return MachineSpec(
-        version=definition["version"],
-        semantics=definition["semantics"],
-        rows=tuple(rows),
-        api={(KfServiceState(before), KfServiceState(to)): verdict for before, to, verdict in definition["api"]},
-        clockwork=Clockwork(**definition["clockwork"]),
-    )
+@lru_cache(maxsize=16)
+def _kept(text: str) -> Machine:
+    return compiled(parse(text, form="json"))

@@ -14,7 +14,6 @@ from cyclopts.config import Env
 from kfstate import __version__
 from kfstate.cli import (
     archive,
-    audit,
     callback,
     calls,
     care,
@@ -35,6 +34,7 @@ from kfstate.cli import (
     side,
     staffing,
     syncing,
+    trials,
     wecom,
 )
 from kfstate.cli.context import Context, language
@@ -79,7 +79,7 @@ def build() -> App:
     _add(app, keep, doctor.doctor, care.verify, care.rebuild, letters.subscriptions)
     parts = {
         log: (callback.app, calls.app),
-        ask: (following.app, audit.app, export.app),
+        ask: (following.app, trials.app, export.app),
         keep: (archive.app, projections.app, letters.app, db.app, config.app, machine.app),
         explore: (wecom.app,),
     }

@@ -1,16 +1,21 @@
 """``kfstate machine``: the table that decides states."""
 
 from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from kfstate.cli.context import Given
-from kfstate.cli.exits import Exit
+from kfstate.cli.exits import Exit, UsageError
 from kfstate.cli.output import Column
 
-__all__ = ["app", "check", "diagram", "show"]
+if TYPE_CHECKING:
+    from kfstate.machine import MachineSpec
 
-app = App(name="machine", help="The session state machine of this release: its table, whether it is sound, a diagram.")
+__all__ = ["app", "check", "diagram", "export", "schema", "show"]
+
+app = App(name="machine", help="The session state machine: its table, whether it is sound, a diagram, as a file.")
 
 _RAW = {"name", "trigger", "guard", "from", "to"}
 _COLUMNS = tuple(
@@ -19,36 +24,50 @@ _COLUMNS = tuple(
 )
 
 
+File = Annotated[Path | None, Parameter(show_default=False)]
+"""A definition, in place of the machine of this release."""
+
+
 @app.command
-def show(*, ctx: Given) -> None:
+def show(file: File = None, *, ctx: Given) -> None:
     """Show the table: which entry takes a conversation from which state to which.
 
     Args:
+        file: A TOML or JSON file with a machine (default: the machine of this release).
         ctx: The settings of this run.
     """
-    from kfstate.machine import MACHINE
     from kfstate.machine.diagram import table
+    from kfstate.machine.spec import fingerprint
 
-    rows = table(MACHINE.spec)
+    spec = _spec(file)
+    rows = table(spec)
     if not ctx.out.json:
-        ctx.out.table(_COLUMNS, rows, foot=f"{MACHINE.spec.version} {MACHINE.fingerprint}")
+        ctx.out.table(_COLUMNS, rows, foot=f"{spec.version} {fingerprint(spec)}")
         return
     for row in rows:
         ctx.out.line(row)
 
 
 @app.command
-def check(*, ctx: Given) -> int:
+def check(file: File = None, *, ctx: Given) -> int:
     """Check that the table is sound: nothing unknown, unhandled, shadowed or unreachable.
 
     Args:
+        file: A TOML or JSON file with a machine (default: the machine of this release).
         ctx: The settings of this run.
     """
-    from kfstate.machine import MACHINE
+    from kfstate.errors import MachineError
     from kfstate.machine.check import problems
+    from kfstate.machine.spec import fingerprint
 
-    found = problems(MACHINE.spec)
-    facts: dict[str, object] = {"machine": MACHINE.spec.version, "fingerprint": MACHINE.fingerprint}
+    facts: dict[str, object] = {"machine": None, "fingerprint": None}
+    try:
+        spec = _spec(file)
+    except MachineError as error:
+        found = error.problems
+    else:
+        found = problems(spec)
+        facts = {"machine": spec.version, "fingerprint": fingerprint(spec)}
     if ctx.out.json:
         ctx.out.line({**facts, "problems": found})
     else:
@@ -57,13 +76,53 @@ def check(*, ctx: Given) -> int:
 
 
 @app.command
-def diagram(*, ctx: Given) -> None:
+def diagram(file: File = None, *, ctx: Given) -> None:
     """Print the machine as a Mermaid state diagram.
+
+    Args:
+        file: A TOML or JSON file with a machine (default: the machine of this release).
+        ctx: The settings of this run.
+    """
+    from kfstate.machine.diagram import mermaid
+
+    ctx.out.text(mermaid(_spec(file)))
+
+
+@app.command
+def export(*, form: Literal["toml", "json"] = "toml", ctx: Given) -> None:
+    """Print the machine of this release as a file, to change it and to ask `audit gate` about it.
+
+    Args:
+        form: TOML or JSON.
+        ctx: The settings of this run.
+    """
+    from kfstate.audit.definition import to_json, to_toml
+    from kfstate.machine.table import SPEC
+
+    ctx.out.text(to_json(SPEC) if form == "json" else to_toml(SPEC))
+
+
+@app.command
+def schema(*, ctx: Given) -> None:
+    """Print the JSON Schema of such a file, for editors.
 
     Args:
         ctx: The settings of this run.
     """
-    from kfstate.machine import MACHINE
-    from kfstate.machine.diagram import mermaid
+    import json
 
-    ctx.out.text(mermaid(MACHINE.spec))
+    from kfstate.audit.definition import schema as made
+
+    ctx.out.text(json.dumps(made(), ensure_ascii=False, indent=1))
+
+
+def _spec(file: Path | None) -> "MachineSpec":
+    from kfstate.audit.definition import load
+    from kfstate.machine.table import SPEC
+
+    if file is None:
+        return SPEC
+    try:
+        return load(file)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error

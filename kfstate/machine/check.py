@@ -1,6 +1,7 @@
 """Strict validation of a machine's definition: everything that can be known before the first entry."""
 
 from collections.abc import Iterator, Mapping
+from string import Formatter
 
 from kfstate.machine.entry import CONSTRUCTED_TRIGGERS, triggers_of
 from kfstate.machine.guards import GUARDS
@@ -21,7 +22,8 @@ _WORDS = {
     "effect": (*EFFECTS, None),
 }
 _MOVING = frozenset({"moved", "repaired"})
-_SAYS = dict.fromkeys(("before", "after", "servicer", "to", "from_", "errcode", "age"), "")
+_SAYS = frozenset({"before", "after", "servicer", "to", "from_", "errcode", "age"})
+"""What a sentence may name: as it is, without format or attributes, which could be made to do anything."""
 _ENDED = ANY[-1:]
 
 
@@ -59,9 +61,13 @@ def _words(row: Row) -> Iterator[str]:
         if (value := getattr(row, field)) not in words:
             yield f"row {row.name}: {value!r} is no {field}"
     try:
-        row.says.format(**_SAYS)
-    except (KeyError, IndexError, ValueError) as problem:
+        parts = [part for part in Formatter().parse(row.says) if part[1] is not None]
+    except ValueError as problem:
         yield f"row {row.name}: its sentence cannot be filled in ({problem!r})"
+        return
+    for _, named, form, conversion in parts:
+        if named not in _SAYS or form or conversion:
+            yield f"row {row.name}: its sentence cannot be filled in ({named!r} is nothing that it may name)"
 
 
 def _movement(row: Row) -> Iterator[str]:

@@ -12,7 +12,7 @@ from kfstate.projections.tables import kf_conversation, kf_segment, kf_session
 from kfstate.store.dialect import bulk_upsert, query, query_in
 from kfstate.store.rows import Stream
 
-__all__ = ["Conversation", "checkpoint", "forget_sessions", "load", "packed", "unpacked", "write"]
+__all__ = ["Conversation", "checkpoint", "forget_sessions", "load", "new", "packed", "unpacked", "write"]
 
 _STATE = len(attrs.fields(SessionState))
 _SESSION = len(attrs.fields(Session))

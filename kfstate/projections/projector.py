@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 from kfstate.machine.calm import calm
 from kfstate.machine.compiled import MACHINE, Machine
 from kfstate.machine.entry import Entry
-from kfstate.machine.fold import Step, in_seconds, left_out, steps
-from kfstate.machine.state import SessionState, pack
+from kfstate.machine.fold import Step, in_seconds, left_out
 from kfstate.projections import conversations
 from kfstate.projections.conversations import Conversation
-from kfstate.projections.sessions import Session, end, note_message, take
+from kfstate.projections.onto import fold_onto
+from kfstate.projections.sessions import note_message
 from kfstate.projections.side import SideTables
 from kfstate.projections.steps import StepRow, current, step_row
 from kfstate.projections.tables import kf_step
@@ -32,7 +32,6 @@ _STEPS = 20_000
 _REWRITING = frozenset({"correction", "redecoded"})
 _PLAIN = frozenset({"moved", "stayed"})
 _UNKNOWN = frozenset({"unknown_event", "unknown_message"})
-_FINISHED = 4
 
 
 @attrs.define
@@ -158,7 +157,7 @@ class Projector:
             note_message(session, held.segment, entry[_KIND], entry[_SECOND], servicer=entry[_TO], state=now)
 
     def _together(self, held: Conversation, group: Sequence[Entry], known_from: int) -> None:
-        for place, step in enumerate(self._second(held, group, {})):
+        for place, step in enumerate(fold_onto(self._machine, held, group, {})):
             self._note(step_row(step, place, known_from), step)
 
     def _note(self, row: StepRow, step: Step) -> None:
@@ -166,46 +165,6 @@ class Projector:
         outcome = step.row.outcome
         if outcome not in _PLAIN:
             self._side.step(step.entry.position, outcome, step.entry.stream, step.entry.sort_second)
-
-    def _second(self, held: Conversation, group: Sequence[Entry], skip: Mapping[int, str]) -> list[Step]:
-        """Fold one second, and let its steps add to the sessions they belong to."""
-        state = held.state
-        could_open = state.service_state == _FINISHED or (
-            state.expires_at is not None and group[0].sort_second >= state.expires_at
-        )
-        before = pack(state) if could_open else None
-        queued_since = state.queued_since
-        folded = steps(self._machine, state, group, skip)
-        for place, step in enumerate(folded):
-            number = step.session
-            session = held.session
-            if session is not None and session.ended is None and step.expired_at is not None:
-                end(session, held.segment, step.expired_at, "expiry", queued_since)
-            if session is None or session.number != number:
-                session = self._open(held, step, None if place else before) if number else None
-            if session is not None:
-                segment = take(session, held.segment, step, queued_since)
-                if segment is not held.segment:
-                    if held.segment is not None:
-                        held.closed.append(held.segment)
-                    held.segment = segment
-            queued_since = step.queued_since
-        return folded
-
-    def _open(self, held: Conversation, step: Step, before: tuple[object, ...] | None) -> Session | None:
-        state = step.state
-        if state.session_id is None or state.opened is None or state.opened_by is None:
-            return None
-        if held.session is not None:
-            held.closed.append(held.session)
-        if held.segment is not None:
-            held.closed.append(held.segment)
-            held.segment = None
-        base = None if before is None else conversations.packed(SessionState(*before))  # type: ignore[arg-type]
-        held.session = Session(
-            held.stream, state.session, state.session_id, state.opened, state.opened_by, state.reopens, base=base
-        )
-        return held.session
 
     def _refold(self, held: Conversation, entries: Sequence[Entry], earliest: int, known_from: int) -> None:
         """Fold a conversation again from the last session that opened before the earliest entry or target.
@@ -227,9 +186,9 @@ class Projector:
         for group in in_seconds(self._entries(held.stream, start, known_from)):
             if group[0].sort_second < second:
                 if len(group) > 1 or group[0].position in skip or not self._calmly(held, group[0]):
-                    self._second(held, group, skip)
+                    fold_onto(self._machine, held, group, skip)
                 continue
-            for place, step in enumerate(self._second(held, group, skip)):
+            for place, step in enumerate(fold_onto(self._machine, held, group, skip)):
                 row = step_row(step, place, known_from)
                 was = stored.get(row[0])
                 if was is None:

@@ -64,7 +64,7 @@ BROKEN = [
     (with_row("customer.opened", effect="magic"), "row customer.opened: 'magic' is no effect"),
     (
         with_row("customer.wrote", says="{who} wrote"),
-        "row customer.wrote: its sentence cannot be filled in (KeyError('who'))",
+        "row customer.wrote: its sentence cannot be filled in ('who' is nothing that it may name)",
     ),
     (with_row("customer.opened", dest=None), "row customer.opened: moved needs a destination and evidence"),
     (

@@ -1,0 +1,185 @@
+"""Comparisons: nothing where all is alike, and else the first entry or row of each conversation that is not."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from kfstate import Engine
+from kfstate.audit.places import Divergence
+from kfstate.audit.trials import Comparison
+from kfstate.errors import ArgumentError, CorruptLogError, ProjectionError
+from kfstate.store.dialect import query
+from kfstate.testing import page
+from tests.audit.candidates import planted, renamed, short
+from tests.engine.conftest import Fresh
+from tests.engine.story import KF, USER, Teller, change, own, said, wrote
+from tests.engine.worlds import ASIDE, OURS, REWRITING, STRANGE, play, seeded
+
+__all__: list[str] = []
+
+WORDS = ASIDE + OURS + REWRITING + STRANGE
+
+
+@pytest.fixture(scope="module")
+def lived(fresh: Fresh) -> Iterator[Engine]:
+    """An engine that has lived through a long history; what a test changes, it sets right again."""
+    with fresh("comparing") as (engine, clock):
+        play(engine, clock, seeded(random.Random(3), 300, WORDS))
+        engine.tick()
+        yield engine
+
+
+def one(found: Comparison | None) -> Divergence:
+    """Return the only divergence."""
+    assert found is not None
+    assert not found.equal
+    (apart,) = found.apart
+    return apart
+
+
+def changed(engine: Engine, sql: str, *values: object) -> None:
+    """Change what projections say, behind the engine's back."""
+    with engine._writing() as conn:
+        query(conn, sql, values)
+
+
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
+def test_no_drift(engine: Engine, tell: Teller) -> None:
+    """What every database keeps of the steps, states, sessions and segments is what the fold makes."""
+    tell.engine.ingest(page([said(0), change(5, 1, new="a"), wrote(9, "a"), change(30, 2, old="a", new="b"), said(31)]))
+    tell.engine.record(own(40, "state_changed", service_state=4))
+    found = engine.audit.drift()
+    assert found is not None
+    assert (True, 1, 6) == (found.equal, found.conversations, found.entries)
+
+
+def test_no_drift_after_a_long_life(lived: Engine) -> None:
+    """Late entries, repeats, corrections and expiries included."""
+    found = lived.audit.drift()
+    assert found is not None
+    assert () == found.apart
+    assert found.conversations == 4
+
+
+DAMAGES = {
+    "step": ("UPDATE kf_step SET after_state = 9 - after_state", "position = ?", "step", "after_state"),
+    "name": ("UPDATE kf_step SET transition = 'x'", "position = ?", "step", "transition"),
+    "place": ("UPDATE kf_step SET place = 7", "position = ?", "step", "place"),
+    "gone": ("DELETE FROM kf_step", "position = ?", "missing", ""),
+    "state": ("UPDATE kf_conversation SET doubt = 'menu_click'", "stream = ?", "conversation", "doubt"),
+    "session": ("UPDATE kf_session SET queue_seconds = 77", "stream = ?", "session", "queue_seconds"),
+    "no session": ("DELETE FROM kf_session", "stream = ?", "session", "opened"),
+    "segment": ("UPDATE kf_segment SET taken_by = 'y'", "stream = ?", "segment", "taken_by"),
+    "one more": ("UPDATE kf_segment SET number = number + 90", "stream = ?", "segment", "number"),
+}
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+def test_drift(fresh: Fresh, damage: str) -> None:
+    """One wrong value in one row is found, in the conversation that has it, with the entry where that can be said."""
+    statement, where, what, field = DAMAGES[damage]
+    with fresh("drift") as (engine, _):
+        engine.ingest(
+            page([said(0), change(5, 1, new="a"), said(7, user="wm2"), wrote(9, "a"), change(30, 3, old="a")])
+        )
+        place = 3 if where.startswith("position") else 2
+        changed(engine, f"{statement} WHERE {where}", place)
+        found = one(engine.audit.drift())
+        assert (KF, USER, what) == (found.open_kfid, found.external_userid, found.what)
+        assert (3 if what in {"step", "missing"} else None) == found.position
+        assert not field or field in found.fields
+
+
+def test_drift_of_what_nobody_knows(fresh: Fresh) -> None:
+    """Where the row of the live build is gone, nobody can say what it is of."""
+    with fresh("unknown") as (engine, _):
+        engine.ingest(page([said(0)]))
+        changed(engine, "DELETE FROM kf_projection WHERE name = 'shipped'")
+        with pytest.raises(ProjectionError):
+            engine.audit.drift()
+
+
+def test_a_log_with_a_hole(fresh: Fresh) -> None:
+    """No comparison and no gate answers from half of a conversation."""
+    with fresh("hole") as (engine, _):
+        engine.ingest(page([said(0), said(5), said(9)]))
+        with engine._reading() as conn:
+            triggers = query(conn, "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'kf_entry'")
+        for (name,) in triggers:
+            changed(engine, f"DROP TRIGGER {name}")
+        changed(engine, "DELETE FROM kf_entry WHERE position = 3")
+        for ask in (
+            engine.audit.drift,
+            lambda: engine.audit.gate(planted()),
+            lambda: engine.audit.compare_machines("1"),
+        ):
+            with pytest.raises(CorruptLogError, match="conversation"):
+                ask()
+
+
+def test_machines(lived: Engine) -> None:
+    """The first entry that two machines fold otherwise is the first of the gate's; names of rows are no difference."""
+    assert lived.audit.compare_machines(renamed()) == lived.audit.compare_machines("1")
+    found, gate = lived.audit.compare_machines(short()), lived.audit.gate(short())
+    assert found is not None
+    assert gate is not None
+    assert found.apart
+    for apart in found.apart:
+        mine = [change for change in gate.changed if change.external_userid == apart.external_userid]
+        mine = [change for change in mine if change.open_kfid == apart.open_kfid and change.at is not None]
+        assert apart.at == min(change.at for change in mine if change.at is not None)
+        assert (apart.before, apart.after) in {(change.before, change.after) for change in mine}
+
+
+STORY = [said(0), change(5, 1, new="a"), said(6, user="wm2"), wrote(9, "a"), change(30, 3, old="a")]
+
+
+def test_databases_alike(fresh: Fresh) -> None:
+    """Order of arrival, positions and ids are no difference."""
+    with fresh("here") as (here, _), fresh("there") as (there, _):
+        here.ingest(page(STORY))
+        for element in reversed(STORY):
+            there.ingest(page([element]))
+        there.record(own(50, "own_action", via="recall_msg"))
+        here.record(own(50, "own_action", via="recall_msg"))
+        for engine, other in ((here, there), (there, here)):
+            found = engine.audit.compare_databases(other.url)
+            assert found is not None
+            assert (True, 2) == (found.equal, found.conversations), found
+
+
+def test_databases_apart(fresh: Fresh) -> None:
+    """A missing entry, one too many, a whole conversation, and a step that another machine made are each named."""
+    with fresh("here") as (here, _), fresh("there") as (there, _):
+        here.ingest(page(STORY))
+        there.ingest(page(STORY[:3] + STORY[4:]))
+        found = one(here.audit.compare_databases(there.url))
+        assert ("missing", 5, "servicer_message", USER) == (
+            found.what,
+            found.position,
+            found.kind,
+            found.external_userid,
+        )
+        assert "extra" == one(there.audit.compare_databases(here.url)).what
+        there.ingest(page([STORY[3]]))
+        assert here.audit.compare_databases(there.url, sample=1.0) is not None
+        there.ingest(page([said(70, user="wm9")]))
+        found = one(here.audit.compare_databases(there.url))
+        assert ("extra", "wm9", "customer_message") == (found.what, found.external_userid, found.kind)
+        found = one(there.audit.compare_databases(here.url))
+        assert ("missing", "wm9") == (found.what, found.external_userid)
+        here.ingest(page([said(70, user="wm9")]))
+        changed(there, "UPDATE kf_step SET doubt = 'menu_click' WHERE transition = 'ended'")
+        found = one(here.audit.compare_databases(there.url))
+        assert ("step", 6) == (found.what, found.position)
+        assert found.before is not None
+        assert found.after is not None
+        assert ("none", "menu_click") == (found.before.doubt, found.after.doubt)
+
+
+def test_databases_that_are_not_there(engine: Engine) -> None:
+    """No database is made where none is."""
+    for url in ("sqlite://", "sqlite:///nowhere.db"):
+        with pytest.raises(ArgumentError, match="database that is there"):
+            engine.audit.compare_databases(url)
