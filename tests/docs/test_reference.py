@@ -39,7 +39,6 @@ VIEWS = [
     kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage, kfstate.TreeHead, kfstate.CheckedProof,
     kfstate.Gate, kfstate.SessionChange, kfstate.FoldedAs, kfstate.Kpis, kfstate.WhatIf, kfstate.Comparison,
     kfstate.Divergence,
-    kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage,
 ]  # fmt: skip
 IDS = {"open_kfid": "wk1", "external_userid": "wm1"}
 FULL: dict[str, Any] = {"servicer_userid": "a", "text": {"content": "", "menu_id": "1"}}
