@@ -75,8 +75,9 @@ def erase(
         for position, kind in query(conn, _ENTRIES, (stream,))
     ]
     further, _ = mentions(conn, external_userid, corp_id=corp_id, after=looked_at)
+    named = [attrs.evolve(entry, customer=customer) for entry in (*elsewhere, *further)]
     with overwriting(conn):
-        cleared = clear_payloads(conn, [*said, *elsewhere, *further], corp_id=corp_id, keeps=keeps, now=now)
+        cleared = clear_payloads(conn, [*said, *named], corp_id=corp_id, keeps=keeps, now=now)
         letters = clear_traces(conn, [entry.position for entry in said], external_userid)
         clear_name(conn, customer, corp_id=corp_id, held=keeps(customer), now=now)
         refolded = sum(_refolded(conn, of[stream]) for stream in streams)

@@ -13,6 +13,8 @@ from sqlalchemy.engine import make_url
 from kfstate import ArgumentError, Engine, Receipt, UnknownConversationError, UnknownCustomerError
 from kfstate.audit.receipts import parse
 from kfstate.queries.views import as_json
+from kfstate.store import clearing
+from kfstate.store.clearing import _identity
 from kfstate.store.dialect import query
 from kfstate.store.tables import metadata
 from kfstate.testing import (
@@ -247,3 +249,45 @@ def test_a_restored_backup_forgets_again(engine: Engine, url: str, tmp_path: Pat
         other.audit.repeat(receipts, **GROUND)
     with pytest.raises(ArgumentError):
         parse({"position": 1})
+
+
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
+def test_digests_under_keys_of_another_release(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a payload does not lead to its identity any more, that is found by its day."""
+    told(engine)
+    monkeypatch.setattr(clearing, "_identity", lambda entry, body, corp: (_identity(entry, body, corp)[0], bytes(16)))
+    receipt = engine.audit.erase(FORGOTTEN, **GROUND)
+    with engine._database.reading() as conn:
+        sql = (
+            "SELECT COUNT(*) FROM kf_identity i JOIN kf_payload p ON p.position = i.position "
+            "WHERE p.body IS NULL AND i.content IS NOT NULL AND i.day > 0"
+        )
+        assert [(0,)] == query(conn, sql)
+    assert receipt.identities >= 7
+
+
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
+def test_errors_of_subscriptions_and_builds_forget(engine: Engine) -> None:
+    """A text of an error that names him goes; one that names somebody else stays."""
+    told(engine)
+    engine.subscribe("bot", print, start="now")
+    with engine._database.writing() as conn:
+        query(conn, "UPDATE kf_subscription SET error = ?", (f"no answer for {FORGOTTEN}",))
+        query(conn, "UPDATE kf_projection SET error = ?", ("no answer for wmStays",))
+    engine.audit.erase(FORGOTTEN, **GROUND)
+    with engine._database.reading() as conn:
+        assert [("(erased)",)] == query(conn, "SELECT error FROM kf_subscription")
+        assert [("no answer for wmStays",)] == query(conn, "SELECT error FROM kf_projection")
+
+
+@pytest.mark.databases("sqlite")
+def test_another_corporation_is_left_alone(engine: Engine, url: str) -> None:
+    """The same id at another corporation of the same log is another customer."""
+    told(engine)
+    with Engine(url, corp_id="ww2", clock=FrozenClock.at(NOW + 50)) as other:
+        other.ingest(page([customer_message("wkA", FORGOTTEN, NOW, content="of another corporation")]))
+        engine.audit.erase(FORGOTTEN, **GROUND)
+        assert "of another corporation" in str([entry.payload for entry in other.read_all()])
+        assert FORGOTTEN == other.state("wkA", FORGOTTEN).external_userid
+        assert [] == [*other.audit.receipts(), *other.audit.accesses(), *other.audit.holds()]
+        assert None is other.verify().damage

@@ -14,6 +14,7 @@ from kfstate.errors import (
     RateLimitError,
     ReplyLostError,
     StateChangeRefusedError,
+    UnknownConversationError,
     UnreachableError,
     WecomError,
 )
@@ -419,6 +420,22 @@ def killed(desk: Desk, url: str, customer: Customer, **wanted: Any) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     process.communicate()
+
+
+@pytest.mark.databases("sqlite")
+def test_who_was_erased_is_not_read_back(desk: Desk, url: str) -> None:
+    """An intent of somebody who was erased since is not settled: the reading would bring him back."""
+    customer = desk.customer()
+    killed(desk, url, customer, call="service_state/trans", method="change_state", arguments={"to": 2, "key": "k"})
+    restarted = live_on(desk.world.wecom, desk.world.engine)
+    with desk.world.engine._database.reading() as conn:
+        assert 1 == len(restarted._intents.read(conn).open)
+    desk.world.engine.audit.erase(customer.external_userid, actor="dpo", basis="PIPL art. 47")
+    desk.world.clock.advance(3600)
+    assert [] == restarted.settle()
+    with pytest.raises(UnknownConversationError):
+        desk.view(customer)
+    restarted.client.close()
 
 
 @EVERY
