@@ -1,6 +1,6 @@
 """The questions of ``engine.audit`` about what was known when."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -8,7 +8,7 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.audit import as_of as answers
-from kfstate.audit import explaining, telling
+from kfstate.audit import explaining, heads, telling
 from kfstate.audit import report as reporting
 from kfstate.audit.as_of import AsOf, StateThen
 from kfstate.audit.explaining import Explained
@@ -27,7 +27,7 @@ from kfstate.queries.views import QueueView, SessionView, StepView, at_time
 from kfstate.service_state import KfServiceState
 from kfstate.store.head import read_head
 from kfstate.store.read import find_stream, rows_at, streams_by_id
-from kfstate.store.rows import StreamKey
+from kfstate.store.rows import EntryRow, StreamKey
 from kfstate.store.verify import verify
 
 __all__ = ["Asked", "Asking"]
@@ -220,10 +220,7 @@ class Asking:
             return reporting.report(
                 _timeline(asked, story),
                 {entry.position: entry for entry in entry_views(asked.conn, map(rows.__getitem__, sorted(rows)))},
-                Sealed(
-                    read_head(asked.conn).log_id.hex(), verify(asked.conn) if verified else None,
-                    {position: row.leaf.hex() for position, row in rows.items()},
-                ),
+                _sealed(asked.conn, rows, verified=verified),
                 words={one.entry.position: (sentence_of(one, "en"), sentence_of(one, "zh")) for one in said},
                 payloads=payloads, made_at=at_time(self._site.clock.now()), lang=lang,
             )  # fmt: skip
@@ -282,3 +279,10 @@ def _timeline(asked: Asked, story: Story) -> Timeline:
         sessions=tuple(telling.session_views(story, told, names)),
         steps=tuple(telling.step_views(story, steps, asked.second, asked.machine, names)),
     )
+
+
+def _sealed(conn: Connection, rows: Mapping[int, EntryRow], *, verified: bool) -> Sealed:
+    found = verify(conn) if verified else None
+    whole = found is not None and found.damage is None
+    leaves = {position: row.leaf.hex() for position, row in rows.items()}
+    return Sealed(read_head(conn).log_id.hex(), found, str(heads.head(conn)) if whole else None, leaves)

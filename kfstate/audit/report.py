@@ -27,6 +27,8 @@ class Sealed:
     log_id: str
     verified: Verified | None
     """None: it was not asked for."""
+    head: str | None
+    """What stands for the whole log then: ``kfstate audit check`` expects it. None as for ``verified``."""
     leaves: Mapping[int, str]
 
 
@@ -207,6 +209,7 @@ class _Writer:
             found[self("verification")] = f"{self('whole, positions')} {verified.first}–{verified.last}"
         if verified is not None:
             found[self("anchor")] = verified.anchor
+            found[self("published head")] = sealed.head
             found[self("payloads erased")] = len([position for position in verified.erased if position in entries])
         yield page.facts(found, classes=classes)
         yield f"<p>{self('how to check')}</p>"

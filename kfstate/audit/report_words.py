@@ -53,6 +53,7 @@ WORDS = {
     "broken at position": "损坏，位置",
     "whole, positions": "完整，位置",
     "anchor": "锚点",
+    "published head": "日志头（供发布）",
     "payloads erased": "已抹除内容的记录数",
     # columns
     "abandoned": "排队中放弃",

@@ -102,7 +102,15 @@ def test_report_is_whole_and_safe(story: Teller, lang: Lang) -> None:
     assert [] == re.findall(r"(?i)https?:|//[a-z]|url\(|@import", page)
     assert "<script>alert('你好')</script>" in reader.text
     verified = story.engine.verify()
-    for words in (verified.anchor, "2m 0s", "li", "wang", "2026-01-01 08:02:10", *_leaves(story)):
+    for words in (
+        verified.anchor,
+        str(story.engine.audit.head()),
+        "2m 0s",
+        "li",
+        "wang",
+        "2026-01-01 08:02:10",
+        *_leaves(story),
+    ):
         assert words in reader.text
     shown = {"en": ("repaired", "whole, positions", "manual"), "zh": ("修复", "完整，位置", "由人工接待")}
     for word in shown[lang]:
