@@ -53,7 +53,7 @@ def test_payloads_age_out(engine: Engine, clock: FrozenClock) -> None:
     (receipt,) = engine.audit.receipts()
     assert (receipt.position,) == done.receipts
     assert ("retained", 2, done.until) == (receipt.action, receipt.payloads, receipt.until)
-    assert (None, (2, 3)) == ((found := engine.verify(anchor)).damage, found.erased)
+    assert (None, ((2, 3),)) == ((found := engine.verify(anchor)).damage, found.aged_out)
     assert 0 == engine.check().different
 
     again = engine.audit.retain(HALF_A_YEAR, **GROUND)
