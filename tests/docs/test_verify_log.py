@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,18 +27,18 @@ ERASED = "UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE id =
 AGED_OUT = "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position BETWEEN 5 AND 9"
 
 
-def load() -> Callable[..., str]:
+def load() -> ModuleType:
     """Import the example from where it is."""
     spec = importlib.util.spec_from_file_location("verify_log", EXAMPLE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    verify: Callable[..., str] = module.verify
-    return verify
+    return module
 
 
-VERIFY = load()
+MODULE = load()
+VERIFY: Callable[..., str] = MODULE.verify
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,25 @@ def test_damage_is_found_at_its_position(exported: tuple[str, list[dict[str, Any
     spoil(lines, way)
     expected = 31 if way == "twice" else 30
     with pytest.raises(ValueError, match=f"^{expected}: "):
+        VERIFY(text(lines))
+
+
+def test_a_forged_version_is_found(exported: tuple[str, list[dict[str, Any]]]) -> None:
+    """Where leaves and links were made anew to the end, so that the chain holds."""
+    lines = json.loads(json.dumps(exported[1]))
+    log, link = MODULE.Log(), ""
+    for line in lines:
+        row = line.get("kf_entry")
+        if row is None or row["position"] < 30:
+            log.take(line)
+            link = link if row is None else log.link
+        else:
+            row["version"] += row["position"] == 30
+            people = {key: log.names[row[key]] for key in ("servicer_from", "servicer_to") if key in row}
+            row["leaf"] = MODULE.sha("0001", MODULE.canonical({**log.streams[row["stream"]], **row, **people}))
+            row["chain"] = link = MODULE.sha("01" + link + row["leaf"], b"")
+    lines[-1]["chain"] = link
+    with pytest.raises(ValueError, match=r"^30: "):
         VERIFY(text(lines))
 
 
