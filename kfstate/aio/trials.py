@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kfstate.aio.greenlets import inside
 from kfstate.audit.gate import Gate
 from kfstate.audit.spreading import Spreading
-from kfstate.audit.trials import AnyMachine, Comparison, Trials
+from kfstate.audit.trials import AnyMachine, Comparison
 from kfstate.audit.what_if import Injected, WhatIf
+
+if TYPE_CHECKING:
+    from kfstate.audit.face import Audit
 
 __all__ = ["AsyncTrials"]
 
@@ -16,7 +20,7 @@ __all__ = ["AsyncTrials"]
 class AsyncTrials:
     """As :class:`kfstate.audit.trials.Trials`."""
 
-    _audit: Trials
+    _audit: "Audit"
 
     async def gate(
         self,
