@@ -2,13 +2,23 @@
 
 __all__ = [
     "AS_SHIFT",
+    "CHANGE_BITS",
     "CHANGE_SHIFT",
     "CLICKED",
     "COUNTS_BITS",
     "COUNTS_SHIFT",
     "COUNTS_ZERO",
     "CUSTOMER",
+    "ENTRY_FACTS",
+    "ENTRY_FROM",
+    "ENTRY_POSITION",
+    "ENTRY_SECOND",
+    "ENTRY_SIZE",
+    "ENTRY_TARGET",
+    "ENTRY_TIE",
+    "ENTRY_TO",
     "KIND_SHIFT",
+    "MENU_BITS",
     "MENU_SHIFT",
     "ODD",
     "PLAIN_FACTS",
@@ -36,8 +46,12 @@ ODD = 1 << 16
 """The order inside a second cannot be told from these bits."""
 MENU_SHIFT, CHANGE_SHIFT, KIND_SHIFT, AS_SHIFT = 18, 20, 24, 32
 """``menu_click``, ``change_type``, ``kind`` and ``as_kind`` as they follow each other in text; 0 is None."""
-SAID_BITS = 0xFF
+SAID_BITS, CHANGE_BITS, MENU_BITS = 0xFF, 15, 3
 COUNTS_SHIFT, COUNTS_BITS, COUNTS_ZERO = 40, 0xFFFF, 1 << 15
 """``counts``, plus 32,768."""
 PLAIN_FACTS = COUNTS_ZERO << COUNTS_SHIFT
 """An entry that says nothing but its trigger (0)."""
+
+ENTRY_FACTS, ENTRY_SECOND, ENTRY_POSITION, ENTRY_TIE, ENTRY_FROM, ENTRY_TO, ENTRY_TARGET = range(7)
+ENTRY_SIZE = 8
+"""An entry as a row of numbers."""

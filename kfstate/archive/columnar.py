@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from kfstate.archive.arrow import np, pa, pc
-from kfstate.archive.packing import columns_of
+from kfstate.archive.bits import ENTRY_SIZE
+from kfstate.archive.packing import raw_of
 from kfstate.archive.rules import NONE, Ints, rules
 from kfstate.archive.scan import FIELDS, scan
 from kfstate.machine import MACHINE, Machine, SessionState
@@ -45,14 +46,15 @@ def fold_table(table: Any, machine: Machine = MACHINE) -> Any:
     """
     if table.num_rows == 0:
         return FINAL.empty_table()
-    columns = columns_of(table)
-    count = int(np.count_nonzero(np.diff(columns[0]))) + 1
+    raw = raw_of(table)
+    stream = raw[0][0]
+    count = int(np.count_nonzero(stream[1:] != stream[:-1])) + 1
     streams = np.empty(count, np.int64)
-    states = np.empty((count + 1, FIELDS), np.int64)  # one more: room for a trial
+    states = np.empty((count + 1, FIELDS), np.int64)
     fast = np.empty(count, np.bool_)
-    scratch = (np.empty(table.num_rows, np.int64), np.empty(table.num_rows, np.int64))
-    found = scan(rules(machine), columns, scratch, streams, states, fast)
-    if found < count or np.unique(streams).size < count:
+    rows = table.num_rows
+    room = (np.empty((rows, ENTRY_SIZE), np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64))
+    if scan(rules(machine), raw, room, streams, states, fast) < 0 or np.unique(streams).size < count:
         return fold_table(table.sort_by([("stream", "ascending"), ("sort_second", "ascending")]), machine)
     for at in np.flatnonzero(~fast):
         states[at] = _folded(table, streams[at], machine)

@@ -1,7 +1,9 @@
 """The compiler of the columnar fold, in one place: whoever lacks it is told which extra to install."""
 
+import hashlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from importlib import resources
+from typing import Any, TypeVar, cast
 
 from kfstate.errors import ExtraError
 
@@ -10,12 +12,27 @@ try:
 except ImportError as error:
     raise ExtraError(needed=error.name or "numba", remedy='pip install "kfstate[columnar]"') from error
 
-__all__ = ["jit"]
+__all__ = ["STAMP", "jit"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+def _stamp() -> str:
+    """Return a digest of all the sources that compiled code is made from, not only of the file that it stands in."""
+    digest = hashlib.sha256()
+    for folder in (resources.files("kfstate.archive"), resources.files("kfstate.machine")):
+        for file in sorted(folder.iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".py"):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+STAMP = _stamp()
+"""What is kept on the disk under another stamp is compiled again."""
+
+
 def jit(function: _F) -> _F:
     """Compile a function of numbers and arrays when it is first called; keep the result on the disk, where one can."""
-    compiled: _F = numba.njit(cache=True)(function)
-    return compiled
+    compiled = numba.njit(cache=True, error_model="numpy", _nrt=False)(function)
+    compiled._cache._cache_file._source_stamp = STAMP  # noqa: SLF001 - numba looks at one file alone, which may be stale
+    return cast("_F", compiled)

@@ -9,18 +9,19 @@ from typing import Any
 
 from kfstate.archive.compiling import jit
 from kfstate.archive.bits import CLICKED, COUNTS_BITS, COUNTS_SHIFT, COUNTS_ZERO, CUSTOMER, PLAIN_FACTS, TRIGGER_BITS, WINDOW
-from kfstate.archive.rules import NONE, TRIGGER_NUMBERS
+from kfstate.archive.rules import CLOCKWORK, NONE, TRIGGER_NUMBERS
 from kfstate.machine.spec import EFFECTS
 from kfstate.machine.state import DOUBTS, EVIDENCE, OUTCOMES, STRONG, WEAK
 
-__all__ = ["advance", "expire", "fits", "reset", "select"]
+__all__ = ["DEST", "EXPIRES_AT", "FITS", "NOTHING", "advance", "expire", "reset", "select"]
 
 # Where a state, an array of numbers, has the fields of SessionState.
 STATE, SERVICER, PREVIOUS, SESSION, SESSION_ID, OPENED_BY, REOPENS, OPENED, SINCE = range(9)
 LAST_MESSAGE, QUEUED_SINCE, SENDS, PROVED, DOUBT, POSITION, DECIDED, DOUBTFUL_FROM, EXPIRES_AT = range(9, 18)
 KEPT, KEPT_SERVICER, KEPT_PREVIOUS, KEPT_SINCE, SECOND = range(18, 23)
 
-# Columns of Rules.rows.
+# Rules: the clockwork at the front, and the columns of a row.
+EXPIRES_AFTER, BY_MESSAGE, DOUBTFUL_AFTER, STRAGGLER, SEND_LIMIT = range(5)
 DEST, OUTCOME, EVIDENCE_, DOUBT_, OPENED_BY_, EFFECT, FITS, PLAIN = range(8)
 FINISHED, MANUAL, QUEUE = 4, 3, 2
 NOTHING = -1
@@ -38,7 +39,8 @@ EXPIRY = TRIGGER_NUMBERS["expiry"] | PLAIN_FACTS
 @jit
 def reset(state: Any) -> None:
     """Make it the state of a conversation of which nothing is known."""
-    state[:] = NONE
+    for field in range(state.size):
+        state[field] = NONE
     state[STATE] = FINISHED
     state[SESSION] = state[SENDS] = state[SECOND] = 0
     state[PROVED], state[DOUBT] = INITIAL, FIRST_SEEN
@@ -46,16 +48,16 @@ def reset(state: Any) -> None:
 
 @jit
 def select(rules: Any, state: Any, facts: int, second: int, left: int, to: int) -> int:
-    """Return the row that takes an entry."""
-    at = rules[0][(facts & TRIGGER_BITS) * 5 + state[STATE]]
-    while not _holds(rules[1][at, 0], rules[3], state, facts, second, left, to):
-        at += 1
-    found: int = rules[1][at, 1]
+    """Return where the row is that takes an entry."""
+    at = rules[CLOCKWORK + (facts & TRIGGER_BITS) * 5 + state[STATE]]
+    while not _holds(rules[at], rules, state, facts, second, left, to):
+        at += 2
+    found: int = rules[at + 1]
     return found
 
 
 @jit
-def _holds(guard: int, clockwork: Any, state: Any, facts: int, second: int, left: int, to: int) -> bool:
+def _holds(guard: int, rules: Any, state: Any, facts: int, second: int, left: int, to: int) -> bool:
     """Answer a guard, by its number in rules.py."""
     if guard == 0:
         return True
@@ -68,7 +70,7 @@ def _holds(guard: int, clockwork: Any, state: Any, facts: int, second: int, left
     if guard == 4:
         return to == NONE or bool(state[SERVICER] == to)
     if guard == 5:
-        return state[DECIDED] != NONE and bool(second - state[DECIDED] < clockwork[3])
+        return state[DECIDED] != NONE and bool(second - state[DECIDED] < rules[STRAGGLER])
     if guard == 6:
         return bool(state[PROVED] == INITIAL)
     if guard == 7:
@@ -91,32 +93,23 @@ def _presumed(guard: int, kept: int, kept_servicer: int, left: int, to: int) -> 
 
 
 @jit
-def fits(rules: Any, row: int) -> bool:
-    """Tell whether an entry that this row takes fits."""
-    return bool(rules[2][row, FITS])
-
-
-@jit
-def expire(rules: Any, state: Any, now: int) -> None:
-    """Presume the end of a session that is due."""
-    due = state[EXPIRES_AT]
-    if due != NONE and due <= now:
-        advance(rules, state, EXPIRY, due, 0, NONE, NONE)
+def expire(rules: Any, state: Any) -> None:
+    """Presume the end of the session; it is due."""
+    advance(rules, state, EXPIRY, state[EXPIRES_AT], 0, NONE, NONE)
 
 
 @jit
 def advance(rules: Any, state: Any, facts: int, second: int, position: int, left: int, to: int) -> None:
     """Fold one entry into the state, in place."""
-    number = select(rules, state, facts, second, left, to)
-    row, clockwork = rules[2][number], rules[3]
+    row = select(rules, state, facts, second, left, to)
     state[SECOND] = second
     before = state[STATE]
-    outcome, effect = row[OUTCOME], row[EFFECT]
-    if row[PLAIN] == 0:
-        if row[DEST] != NOTHING:
-            _move(clockwork, state, row, second, position, left, to)
+    outcome, effect = rules[row + OUTCOME], rules[row + EFFECT]
+    if rules[row + PLAIN] == 0:
+        if rules[row + DEST] != NOTHING:
+            _move(rules, state, row, second, position, left, to)
         elif effect == OPEN_AND_CLOSE:
-            _open(clockwork, state, row, second, position)
+            _open(rules, state, row, second, position)
             _hand_on(state, left, NONE)
             state[SINCE] = second
             state[DOUBTFUL_FROM] = state[EXPIRES_AT] = NONE
@@ -126,39 +119,39 @@ def advance(rules: Any, state: Any, facts: int, second: int, position: int, left
     if facts & CUSTOMER and outcome != IGNORED:
         state[LAST_MESSAGE] = second
         state[SENDS] = 0
-        state[EXPIRES_AT] = _expiry(clockwork, state)
+        state[EXPIRES_AT] = _expiry(rules, state)
     elif counts != 0 and outcome != IGNORED:
         state[SENDS] = max(0, state[SENDS] + counts)
     if facts & WINDOW and outcome == REFUSED:
-        state[SENDS] = max(state[SENDS], clockwork[4])
-    if row[EVIDENCE_] != NOTHING:
-        _decide(clockwork, state, row, second, position, before)
-    if row[DOUBT_] != NOTHING:
-        state[DOUBT] = row[DOUBT_]
+        state[SENDS] = max(state[SENDS], rules[SEND_LIMIT])
+    if rules[row + EVIDENCE_] != NOTHING:
+        _decide(rules, state, row, second, position, before)
+    if rules[row + DOUBT_] != NOTHING:
+        state[DOUBT] = rules[row + DOUBT_]
     elif state[DOUBT] == NO_DOUBT and state[DOUBTFUL_FROM] != NONE and second >= state[DOUBTFUL_FROM]:
         state[DOUBT] = OVER_48H
 
 
 @jit
-def _expiry(clockwork: Any, state: Any) -> int:
+def _expiry(rules: Any, state: Any) -> int:
     if state[STATE] == FINISHED or state[OPENED] == NONE:
         return NONE
     anchor: int = state[OPENED]
-    if clockwork[1] and state[LAST_MESSAGE] > anchor:
+    if rules[BY_MESSAGE] and state[LAST_MESSAGE] > anchor:
         anchor = state[LAST_MESSAGE]
-    return anchor + int(clockwork[0])
+    return anchor + int(rules[EXPIRES_AFTER])
 
 
 @jit
-def _move(clockwork: Any, state: Any, row: Any, second: int, position: int, left: int, to: int) -> None:
-    if row[EVIDENCE_] == TIMER:
+def _move(rules: Any, state: Any, row: int, second: int, position: int, left: int, to: int) -> None:
+    if rules[row + EVIDENCE_] == TIMER:
         state[KEPT], state[KEPT_SERVICER] = state[STATE], state[SERVICER]
         state[KEPT_PREVIOUS], state[KEPT_SINCE] = state[PREVIOUS], state[SINCE]
-    elif row[EFFECT] == RESTORE:
-        _restore(clockwork, state, second)
-    before, after = state[STATE], row[DEST]
+    elif rules[row + EFFECT] == RESTORE:
+        _restore(rules, state, second)
+    before, after = state[STATE], rules[row + DEST]
     servicer = to if after == MANUAL else NONE
-    if row[EFFECT] == RESTORE and after == MANUAL and servicer == NONE:
+    if rules[row + EFFECT] == RESTORE and after == MANUAL and servicer == NONE:
         servicer = state[SERVICER]
     if after != before:
         state[SINCE] = second
@@ -166,20 +159,20 @@ def _move(clockwork: Any, state: Any, row: Any, second: int, position: int, left
     _hand_on(state, left, servicer)
     state[STATE] = after
     if before == FINISHED and after != FINISHED:
-        _open(clockwork, state, row, second, position)
+        _open(rules, state, row, second, position)
         _forget(state)
     elif after == FINISHED:
         state[DOUBTFUL_FROM] = state[EXPIRES_AT] = NONE
 
 
 @jit
-def _restore(clockwork: Any, state: Any, second: int) -> None:
+def _restore(rules: Any, state: Any, second: int) -> None:
     state[STATE] = FINISHED if state[KEPT] == NONE else state[KEPT]
     state[SERVICER] = state[KEPT_SERVICER]
     state[PREVIOUS], state[SINCE] = state[KEPT_PREVIOUS], state[KEPT_SINCE]
     state[QUEUED_SINCE] = state[SINCE] if state[KEPT] == QUEUE else NONE
     _forget(state)
-    _anchor(clockwork, state, second)
+    _anchor(rules, state, second)
 
 
 @jit
@@ -197,24 +190,24 @@ def _hand_on(state: Any, left: int, servicer: int) -> None:
 
 
 @jit
-def _open(clockwork: Any, state: Any, row: Any, second: int, position: int) -> None:
-    state[REOPENS] = state[SESSION_ID] if row[EFFECT] == REOPEN else NONE
+def _open(rules: Any, state: Any, row: int, second: int, position: int) -> None:
+    state[REOPENS] = state[SESSION_ID] if rules[row + EFFECT] == REOPEN else NONE
     state[SESSION] += 1
     state[SESSION_ID] = position
-    state[OPENED_BY] = row[OPENED_BY_]
-    _anchor(clockwork, state, second)
+    state[OPENED_BY] = rules[row + OPENED_BY_]
+    _anchor(rules, state, second)
 
 
 @jit
-def _anchor(clockwork: Any, state: Any, second: int) -> None:
+def _anchor(rules: Any, state: Any, second: int) -> None:
     state[OPENED] = second
-    state[DOUBTFUL_FROM] = second + clockwork[2]
-    state[EXPIRES_AT] = _expiry(clockwork, state)
+    state[DOUBTFUL_FROM] = second + rules[DOUBTFUL_AFTER]
+    state[EXPIRES_AT] = _expiry(rules, state)
 
 
 @jit
-def _decide(clockwork: Any, state: Any, row: Any, second: int, position: int, before: int) -> None:
-    proved, outcome = row[EVIDENCE_], row[OUTCOME]
+def _decide(rules: Any, state: Any, row: int, second: int, position: int, before: int) -> None:
+    proved, outcome = rules[row + EVIDENCE_], rules[row + OUTCOME]
     if outcome == MOVED or outcome == REPAIRED or WEAK_BITS >> state[PROVED] & 1:
         state[PROVED] = proved
         state[DECIDED] = second
@@ -225,4 +218,4 @@ def _decide(clockwork: Any, state: Any, row: Any, second: int, position: int, be
     if STRONG_BITS >> proved & 1:
         state[DOUBT] = NO_DOUBT
         if state[DOUBTFUL_FROM] != NONE and second >= state[DOUBTFUL_FROM]:
-            state[DOUBTFUL_FROM] = second + clockwork[2]
+            state[DOUBTFUL_FROM] = second + rules[DOUBTFUL_AFTER]

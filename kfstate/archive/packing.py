@@ -1,15 +1,22 @@
 """From the Arrow columns of entries to the numbers that the columnar fold reads."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
-from kfstate.archive.arrow import np, pa, pc
+from kfstate.archive.arrow import np, pa
 from kfstate.archive.bits import (
     AS_SHIFT,
     CHANGE_SHIFT,
     CLICKED,
     COUNTS_SHIFT,
     CUSTOMER,
+    ENTRY_FACTS,
+    ENTRY_FROM,
+    ENTRY_POSITION,
+    ENTRY_SECOND,
+    ENTRY_TARGET,
+    ENTRY_TIE,
+    ENTRY_TO,
     KIND_SHIFT,
     MENU_SHIFT,
     ODD,
@@ -25,7 +32,7 @@ from kfstate.archive.rules import NONE, TRIGGER_NUMBERS, Ints
 from kfstate.machine.entry import Entry, place, trigger_of
 from kfstate.machine.kinds import KINDS
 
-__all__ = ["columns_of"]
+__all__ = ["Raw", "pack", "raw_of"]
 
 _KINDS = {kind: number for number, kind in enumerate(sorted(KINDS), start=1)}
 _FAMILIES = {
@@ -40,24 +47,35 @@ _FAMILIES = {
 FAMILY_SHIFT, FAMILY_BITS = 60, 7
 """Which column decides the trigger; only while the bits are put together."""
 FAMILY = FAMILY_BITS << FAMILY_SHIFT
-CORRECTION, REDECODED = 1 << 14, 1 << 15
-"""The kind, whatever it is folded as; VOIDS and REDECODES are less than that."""
+CHANGES, STATES, REFUSALS = 1, 4, 5
+"""Families: 2, 3 and 4 go by the service_state, 6 by ``via``."""
 _ERRCODES = (0, 95001, 95002, 95013, 95014, 95016, 95018, 95019)
 REPEATED = TRIGGER_NUMBERS["repeated"]
 
 
-def columns_of(table: Any) -> tuple[Ints, ...]:
-    """Return stream, second, position, tie, servicer_from, servicer_to, target and facts of entries, as numbers."""
+Raw: TypeAlias = tuple[tuple[Ints, ...], ...]
+"""64-bit columns, 32-bit columns, 16-bit columns, bitmaps of what is not null, and what the words stand for."""
+_WIDE = ("stream", "position", "sort_second", "tie", "servicer_from", "servicer_to", "errcode", "target")
+_WORDS = ("kind", "via", "as_kind")
+_MIDDLE = (*_WORDS, "change_type", "service_state")
+_SHORT = ("menu_click", "counts", "again")
+_NULLABLE = (*_WIDE[4:], *_MIDDLE[1:], *_SHORT[:2])
+
+
+def raw_of(table: Any) -> Raw:
+    """Return the columns of entries as arrays, without copying where they have the archive's types."""
     column = {name: _one(table.column(name)) for name in Entry._fields}
-    facts = _facts_of(column["kind"], column["as_kind"])
-    wide = tuple(_plain(column[name]) for name in _WIDE)
-    small = tuple(_plain(column[name]) for name in _SMALL)
-    _pack(facts, small, _on_event(column["via"]), wide, _triggers())
-    return (*wide, facts)
-
-
-_WIDE = ("stream", "sort_second", "position", "tie", "servicer_from", "servicer_to", "target")
-_SMALL = ("change_type", "service_state", "errcode", "menu_click", "counts", "again")
+    column |= {name: column[name].indices for name in _WORDS}
+    words = {name: _one(table.column(name)).dictionary.to_pylist() for name in _WORDS}
+    base = [[_of(kind, None), *(_of(kind, as_kind) for as_kind in words["as_kind"])] for kind in words["kind"]]
+    on_event = [[word == "send_msg_on_event" for word in words["via"]]]
+    return (
+        tuple(_values(column[name], pa.int64(), np.int64) for name in _WIDE),
+        tuple(_values(column[name], pa.int32(), np.int32) for name in _MIDDLE),
+        tuple(_values(column[name], pa.int16(), np.int16) for name in _SHORT),
+        tuple(_bitmap(column[name]) for name in _NULLABLE),
+        (np.array(base, np.int64), np.array(on_event, np.int64), _triggers()),
+    )
 
 
 def _one(column: Any) -> Any:
@@ -69,23 +87,19 @@ def _one(column: Any) -> Any:
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
-def _plain(array: Any) -> Ints:
-    """Return a column of numbers, NONE where it is null."""
-    if array.null_count == len(array):
-        return np.full(len(array), NONE, np.int64)
-    wide = array if array.type == pa.int64() else array.cast(pa.int64())
-    found: Ints = (pc.fill_null(wide, NONE) if wide.null_count else wide).to_numpy()
-    return found
+def _values(array: Any, type_: Any, dtype: Any) -> Any:
+    """Return the values of a column; whatever stands there where it is null."""
+    array = array if array.type == type_ else array.cast(type_)
+    return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * np.dtype(dtype).itemsize)
 
 
-def _facts_of(kinds: Any, as_kinds: Any) -> Ints:
-    """Return the facts of entries as far as their kinds tell them."""
-    words = kinds.dictionary.to_pylist()
-    facts: Ints = np.array([_of(word, None) for word in words] or [0], np.int64)[kinds.indices.to_numpy()]
-    if as_kinds.null_count < len(as_kinds):
-        for row in np.flatnonzero(as_kinds.is_valid().to_numpy(zero_copy_only=False)):
-            facts[row] = _of(kinds[row].as_py(), as_kinds[row].as_py())
-    return facts
+def _bitmap(array: Any) -> Any:
+    """Return the bits of what is not null; no bits where nothing is."""
+    if array.null_count == 0:
+        return np.zeros(0, np.uint8)
+    if array.offset % 8:
+        return np.frombuffer(array.is_valid().buffers()[1], np.uint8)
+    return np.frombuffer(array.buffers()[0], np.uint8)[array.offset // 8 :]
 
 
 @lru_cache(maxsize=4096)
@@ -102,19 +116,9 @@ def _of(kind: str, as_kind: str | None) -> int:
         | _KINDS.get(as_kind or "", 0) << AS_SHIFT
         | _FAMILIES.get(taken, 0) << FAMILY_SHIFT
         | (CUSTOMER if (kind if as_kind is None else as_kind) == "customer_message" else 0)
-        | (CORRECTION if kind == "correction" else REDECODED if kind == "redecoded" else 0)
+        | (VOIDS if kind == "correction" else REDECODES if kind == "redecoded" else 0)
         | (0 if known else ODD)
     )
-
-
-def _on_event(via: Any) -> Any:
-    """Return where ``via`` is ``send_msg_on_event``; one False where it is nowhere."""
-    words = via.dictionary.to_pylist()
-    if "send_msg_on_event" not in words:
-        return np.zeros(1, np.bool_)
-    matches = np.array([*(word == "send_msg_on_event" for word in words), False], np.bool_)
-    indices = pc.fill_null(via.indices, len(words)) if via.null_count else via.indices
-    return matches[indices.to_numpy()]
 
 
 @lru_cache(maxsize=1)
@@ -136,44 +140,66 @@ def _triggers() -> Ints:
 
 
 @jit
-def _pack(facts: Any, small: Any, on_event: Any, wide: Any, triggers: Any) -> None:
-    """Complete the facts, in place."""
-    change, state, errcode, menu, counts, again = small
-    left, to, target = wide[4], wide[5], wide[6]
-    for row in range(facts.size):
-        found = facts[row]
-        family = found >> FAMILY_SHIFT & FAMILY_BITS
+def pack(raw: Any, at: int, end: int, entries: Any) -> int:
+    """Write the entries from one row to another as numbers, a row each; return what facts any of them has."""
+    _, position, second, tie, left, to, errcode, target = raw[0]
+    kind, via, as_kind, change, state = raw[1]
+    menu, counts, again = raw[2]
+    has_left, has_to, has_errcode, has_target, has_via, has_as, has_change, has_state, has_menu, has_counts = raw[3]
+    base, on_event, triggers = raw[4]
+    seen = 0
+    for row in range(at, end):
+        facts = base[kind[row], as_kind[row] + 1 if _has(has_as, row) else 0]
+        code = errcode[row] if _has(has_errcode, row) else 0
+        changed = change[row] if _has(has_change, row) else NONE
+        set_to = state[row] if _has(has_state, row) else NONE
+        aimed = target[row] if _has(has_target, row) else NONE
+        family = facts >> FAMILY_SHIFT & FAMILY_BITS
         if family != 0:
             number = 0
-            if family == 1:
-                number = change[row] if 1 <= change[row] <= 4 else 0
-            elif family <= 4:
-                number = state[row] if 0 <= state[row] <= 4 else 5
-            elif family == 5:
-                for at in range(1, len(_ERRCODES)):
-                    if errcode[row] == _ERRCODES[at]:
-                        number = at
-            elif on_event.size > 1:
-                number = 1 if on_event[row] else 0
-            found = found & ~FAMILY & ~TRIGGER_BITS | triggers[family, number]
+            if family == CHANGES:
+                number = changed if 1 <= changed <= 4 else 0
+            elif family <= STATES:
+                number = set_to if 0 <= set_to <= 4 else 5
+            elif family == REFUSALS:
+                number = _refusal(code)
+            elif _has(has_via, row):
+                number = on_event[0, via[row]]
+            facts = facts & ~FAMILY & ~TRIGGER_BITS | triggers[family, number]
         if again[row] == 1:
-            found = found & ~TRIGGER_BITS | REPEATED
-        if found & CORRECTION and (target[row] == NONE or state[row] != NONE):
-            found &= ~VOIDS
-        if found & REDECODED and target[row] == NONE:
-            found &= ~REDECODES
-        if errcode[row] == 95001 or errcode[row] == 95002:
-            found |= WINDOW
-        if menu[row] != NONE:
-            found |= (CLICKED if menu[row] != 0 else 0) | (menu[row] + 1 & 3) << MENU_SHIFT
-            if menu[row] != 0 and menu[row] != 1:
-                found |= ODD
-        if change[row] != NONE:
-            found |= (change[row] + 1 & 15) << CHANGE_SHIFT
-            if change[row] < 0 or change[row] > 9:
-                found |= ODD
-        if counts[row] != NONE:
-            found += counts[row] << COUNTS_SHIFT
-        if (left[row] < 0 and left[row] != NONE) or (to[row] < 0 and to[row] != NONE):
-            found |= ODD
-        facts[row] = found
+            facts = facts & ~TRIGGER_BITS | REPEATED
+        if facts & VOIDS and (aimed == NONE or set_to != NONE):
+            facts &= ~VOIDS
+        if facts & REDECODES and aimed == NONE:
+            facts &= ~REDECODES
+        if code == 95001 or code == 95002:
+            facts |= WINDOW
+        if _has(has_menu, row):
+            facts |= CLICKED if menu[row] != 0 else 0
+            facts |= (menu[row] + 1) << MENU_SHIFT if 0 <= menu[row] <= 1 else ODD
+        if changed != NONE:
+            facts |= (changed + 1) << CHANGE_SHIFT if 0 <= changed <= 9 else ODD
+        if _has(has_counts, row):
+            facts += np.int64(counts[row]) << COUNTS_SHIFT
+        entry = entries[row - at]
+        entry[ENTRY_FACTS], entry[ENTRY_SECOND], entry[ENTRY_POSITION] = facts, second[row], position[row]
+        entry[ENTRY_TIE], entry[ENTRY_TARGET] = tie[row], aimed
+        entry[ENTRY_FROM] = left[row] if _has(has_left, row) else NONE
+        entry[ENTRY_TO] = to[row] if _has(has_to, row) else NONE
+        if NONE < entry[ENTRY_FROM] < 0 or NONE < entry[ENTRY_TO] < 0:
+            entry[ENTRY_FACTS] |= ODD
+        seen |= facts
+    return seen
+
+
+@jit
+def _has(bitmap: Any, row: int) -> bool:
+    return bitmap.size == 0 or bool(bitmap[row >> 3] >> (row & 7) & 1)
+
+
+@jit
+def _refusal(code: int) -> int:
+    for at in range(1, len(_ERRCODES)):
+        if code == _ERRCODES[at]:
+            return at
+    return 0

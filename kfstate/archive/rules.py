@@ -1,16 +1,16 @@
 """A machine as arrays of numbers: what the columnar fold looks up instead of rows and guards."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from kfstate.archive.arrow import np
 from kfstate.machine.check import TRIGGERS
 from kfstate.machine.compiled import Machine, fits
 from kfstate.machine.guards import GUARDS
-from kfstate.machine.spec import EFFECTS, Row
+from kfstate.machine.spec import EFFECTS, Clockwork, Row
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, OUTCOMES
 
-__all__ = ["GUARD_NUMBERS", "NONE", "TRIGGER_NUMBERS", "Ints", "Rules", "rules"]
+__all__ = ["CLOCKWORK", "GUARD_NUMBERS", "NONE", "TRIGGER_NUMBERS", "Ints", "rules"]
 
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
@@ -44,51 +44,41 @@ GUARD_NUMBERS = {
 """The guards by the numbers that :mod:`kfstate.archive.kernel` asks for; 0 is none."""
 
 
-class Rules(NamedTuple):
-    """A machine for the columnar fold."""
-
-    starts: Ints
-    """Trigger × 5 + state → where its rows begin in ``candidates``."""
-    candidates: Ints
-    """Guard and row, in the order in which they are tried."""
-    rows: Ints
-    """For each row: dest, outcome, evidence, doubt, opened_by, effect, whether it fits, whether it only notes the time.
-
-    -1 is None.
-    """
-    clockwork: Ints
-    """expires_after, whether counted from the customer's last message, doubtful_after, straggler, send_limit."""
+CLOCKWORK = 8
+"""So many numbers stand before the table: expires_after, whether it counts from the customer's last message,
+doubtful_after, straggler, send_limit, and nothing."""
+ROW = 8
+"""So many numbers has a row: dest, outcome, evidence, doubt, opened_by, effect, whether it fits, whether it only notes
+the time. -1 is None."""
 
 
 @lru_cache(maxsize=16)
-def rules(machine: Machine) -> Rules:
-    """Return the machine as arrays."""
+def rules(machine: Machine) -> Ints:
+    """Return the machine as one array: clockwork; trigger × 5 + state → where its candidates are; candidates; rows.
+
+    A candidate is a guard and where its row is, in the order in which they are tried.
+    """
     missing = set(GUARDS) - set(GUARD_NUMBERS)
     if missing:  # pragma: no cover - a test holds the two equal
         raise AssertionError(missing)
-    numbers = {name: number for number, name in enumerate(machine.rows)}
-    starts, candidates = [], []
-    for trigger in TRIGGERS:
-        for tried in machine.table[trigger]:
-            starts.append(len(candidates))
-            candidates += [(GUARD_NUMBERS[row.guard or ""], numbers[row.name]) for _, row in tried]
-    clockwork = machine.clockwork
-    by_message = clockwork.expiry_anchor == "last_customer_message"
-    return Rules(
-        np.array(starts, np.int64),
-        np.array(candidates, np.int64),
-        np.array([_numbers(row) for row in machine.rows.values()], np.int64),
-        np.array(
-            [
-                clockwork.expires_after,
-                int(by_message),
-                clockwork.doubtful_after,
-                clockwork.straggler,
-                clockwork.send_limit,
-            ],
-            np.int64,
-        ),
-    )
+    tried = [candidates for trigger in TRIGGERS for candidates in machine.table[trigger]]
+    first_candidate = CLOCKWORK + len(tried)
+    first_row = first_candidate + 2 * sum(map(len, tried))
+    places = {name: first_row + ROW * number for number, name in enumerate(machine.rows)}
+    starts, flat = [], []
+    for candidates in tried:
+        starts.append(first_candidate + len(flat))
+        for _, row in candidates:
+            flat += (GUARD_NUMBERS[row.guard or ""], places[row.name])
+    rows = [number for row in machine.rows.values() for number in _numbers(row)]
+    found: Ints = np.array([*_clockwork(machine.clockwork), *starts, *flat, *rows], np.int64)
+    return found
+
+
+def _clockwork(clockwork: Clockwork) -> tuple[int, ...]:
+    by_message = int(clockwork.expiry_anchor == "last_customer_message")
+    times = (clockwork.expires_after, by_message, clockwork.doubtful_after, clockwork.straggler, clockwork.send_limit)
+    return (*times, 0, 0, 0)
 
 
 def _numbers(row: Row) -> tuple[int, ...]:

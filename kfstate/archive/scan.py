@@ -4,9 +4,17 @@ from typing import Any
 
 from kfstate.archive.bits import (
     AS_SHIFT,
+    CHANGE_BITS,
     CHANGE_SHIFT,
-    CUSTOMER,
+    ENTRY_FACTS,
+    ENTRY_FROM,
+    ENTRY_POSITION,
+    ENTRY_SECOND,
+    ENTRY_TARGET,
+    ENTRY_TIE,
+    ENTRY_TO,
     KIND_SHIFT,
+    MENU_BITS,
     MENU_SHIFT,
     ODD,
     RANK_BITS,
@@ -17,7 +25,8 @@ from kfstate.archive.bits import (
     VOIDS,
 )
 from kfstate.archive.compiling import jit
-from kfstate.archive.kernel import DEST, FITS, NOTHING, advance, expire, reset, select
+from kfstate.archive.kernel import DEST, EXPIRES_AT, FITS, NOTHING, advance, expire, reset, select
+from kfstate.archive.packing import pack
 from kfstate.archive.rules import NONE, TRIGGER_NUMBERS
 from kfstate.machine.kinds import OWN_RANK
 
@@ -30,70 +39,84 @@ MESSAGE = TRIGGER_NUMBERS["customer_message"]
 
 
 @jit
-def scan(rules: Any, columns: Any, scratch: Any, streams: Any, states: Any, fast: Any) -> int:
+def scan(rules: Any, raw: Any, room: Any, streams: Any, states: Any, fast: Any) -> int:
     """Fold every conversation, and return how many there are; -1 where the rows are not sorted.
 
-    ``columns`` are stream, second, position, tie, servicer_from, servicer_to, target and facts, one conversation after
-    the other and each by second; ``facts`` is changed. What comes out stands in ``streams``, ``states`` and ``fast``;
-    a conversation that is not ``fast`` has no state yet.
+    The rows of ``raw`` are one conversation after the other, each by second. What comes out stands in ``streams``,
+    ``states`` and ``fast``; a conversation that is not ``fast`` has no state yet. ``room`` is for the entries of a
+    conversation, and for two lists of them; the last of ``states`` is room, too.
     """
-    stream, second, facts = columns[0], columns[1], columns[7]
+    stream, second = raw[0][0], raw[0][2]
+    entries, one, two = room
     rows, found, at = stream.size, 0, 0
     while at < rows:
-        end, seen = at + 1, facts[at]
+        end = at + 1
         while end < rows and stream[end] == stream[at]:
             if second[end] < second[end - 1]:
                 return -1
-            seen |= facts[end]
             end += 1
-        if seen & (VOIDS | REDECODES):
-            _leave_out(columns, scratch, at, end)
+        if pack(raw, at, end, entries) & (VOIDS | REDECODES):
+            _leave_out(entries[: end - at], one, two)
         streams[found] = stream[at]
-        reset(states[found])
-        fast[found] = _fold(rules, columns, scratch, states, found, at, end)
+        fast[found] = _fold(rules, entries[: end - at], one, two, states[found], states[-1])
         found += 1
         at = end
     return found
 
 
 @jit
-def _fold(rules: Any, columns: Any, scratch: Any, states: Any, found: int, at: int, end: int) -> bool:
+def _fold(rules: Any, entries: Any, rest: Any, fitting: Any, state: Any, trial: Any) -> bool:
     """Fold one conversation; return False where that is left to ``machine.fold``."""
-    second, position, left, to, facts = columns[1], columns[2], columns[4], columns[5], columns[7]
-    state = states[found]
+    reset(state)
+    at, end = 0, len(entries)
     while at < end:
-        now = second[at]
+        now = entries[at, ENTRY_SECOND]
         after = at + 1
-        while after < end and second[after] == now:
+        while after < end and entries[after, ENTRY_SECOND] == now:
             after += 1
-        expire(rules, state, now)
+        if NONE < state[EXPIRES_AT] <= now:
+            expire(rules, state)
         if after - at == 1:
-            advance(rules, state, facts[at], now, position[at], left[at], to[at])
-        elif not _fold_second(rules, columns, scratch, state, states[-1], at, after):
+            _advance(rules, state, entries[at])
+        elif not _fold_second(rules, entries[at:after], rest, fitting, state, trial):
             return False
         at = after
     return True
 
 
 @jit
-def _fold_second(rules: Any, columns: Any, scratch: Any, state: Any, trial: Any, at: int, after: int) -> bool:
+def _advance(rules: Any, state: Any, entry: Any) -> None:
+    advance(
+        rules,
+        state,
+        entry[ENTRY_FACTS],
+        entry[ENTRY_SECOND],
+        entry[ENTRY_POSITION],
+        entry[ENTRY_FROM],
+        entry[ENTRY_TO],
+    )
+
+
+@jit
+def _select(rules: Any, state: Any, entry: Any) -> int:
+    return select(rules, state, entry[ENTRY_FACTS], entry[ENTRY_SECOND], entry[ENTRY_FROM], entry[ENTRY_TO])
+
+
+@jit
+def _fold_second(rules: Any, group: Any, rest: Any, fitting: Any, state: Any, trial: Any) -> bool:
     """Fold the entries of one second as ``machine.fold.fold_second`` does; ``trial`` is room for a state."""
-    second, position, left, to, facts = columns[1], columns[2], columns[4], columns[5], columns[7]
-    rest, fitting = scratch[0], scratch[1]
-    count = after - at
+    count = len(group)
     for number in range(count):
-        row = at + number
-        if facts[row] & ODD:
+        if group[number, ENTRY_FACTS] & ODD:
             return False
         place = number
-        while place > 0 and _before(columns, row, rest[place - 1]):
+        while place > 0 and _before(group[number], group[rest[place - 1]]):
             rest[place] = rest[place - 1]
             place -= 1
-        rest[place] = row
+        rest[place] = number
     while count > 0:
-        chosen = _next(rules, columns, rest, fitting, count, state, trial) if count > 1 else 0
-        row = rest[chosen]
-        advance(rules, state, facts[row], second[row], position[row], left[row], to[row])
+        chosen = _next(rules, group, rest, fitting, count, state, trial) if count > 1 else 0
+        _advance(rules, state, group[rest[chosen]])
         count -= 1
         for place in range(chosen, count):
             rest[place] = rest[place + 1]
@@ -101,20 +124,19 @@ def _fold_second(rules: Any, columns: Any, scratch: Any, state: Any, trial: Any,
 
 
 @jit
-def _next(rules: Any, columns: Any, rest: Any, fitting: Any, count: int, state: Any, trial: Any) -> int:
+def _next(rules: Any, group: Any, rest: Any, fitting: Any, count: int, state: Any, trial: Any) -> int:
     """Return the place of the entry that is folded next: see ``machine.fold``."""
-    second, left, to, facts = columns[1], columns[4], columns[5], columns[7]
     found = 0
     own_before = False
     for place in range(count):
-        row = rest[place]
-        own = facts[row] >> RANK_SHIFT & RANK_BITS == OWN_RANK
+        facts = group[rest[place], ENTRY_FACTS]
+        own = facts >> RANK_SHIFT & RANK_BITS == OWN_RANK
         if own and own_before:
             continue
         own_before = own_before or own
-        taken = rules[2][select(rules, state, facts[row], second[row], left[row], to[row])]
-        stays = taken[DEST] == NOTHING
-        if (stays and facts[row] & TRIGGER_BITS == MESSAGE) or taken[FITS] == 0:
+        row = _select(rules, state, group[rest[place]])
+        stays = rules[row + DEST] == NOTHING
+        if (stays and facts & TRIGGER_BITS == MESSAGE) or rules[row + FITS] == 0:
             continue
         if stays and found == 0:
             return place
@@ -122,47 +144,46 @@ def _next(rules: Any, columns: Any, rest: Any, fitting: Any, count: int, state: 
         found += 1
     if found == 0:
         return 0
-    first = rest[fitting[0]]
+    first = group[rest[fitting[0]]]
     for number in range(1, found):
-        other = rest[fitting[number]]
-        if _spoils(rules, columns, state, trial, first, other) and not _spoils(
-            rules, columns, state, trial, other, first
-        ):
+        other = group[rest[fitting[number]]]
+        if _spoils(rules, state, trial, first, other) and not _spoils(rules, state, trial, other, first):
             return int(fitting[number])
     return int(fitting[0])
 
 
 @jit
-def _spoils(rules: Any, columns: Any, state: Any, trial: Any, first: int, then: int) -> bool:
+def _spoils(rules: Any, state: Any, trial: Any, first: Any, then: Any) -> bool:
     """Tell whether the second entry is a misfit once the first is folded."""
-    second, position, left, to, facts = columns[1], columns[2], columns[4], columns[5], columns[7]
-    trial[:] = state
-    advance(rules, trial, facts[first], second[first], position[first], left[first], to[first])
-    return bool(rules[2][select(rules, trial, facts[then], second[then], left[then], to[then]), FITS] == 0)
+    for field in range(FIELDS):
+        trial[field] = state[field]
+    _advance(rules, trial, first)
+    return bool(rules[_select(rules, trial, then) + FITS] == 0)
 
 
 @jit
-def _before(columns: Any, one: int, other: int) -> bool:
+def _before(one: Any, other: Any) -> bool:
     """Tell which of two entries the search looks at first: ``machine.entry.place``."""
-    position, tie, left, to, facts = columns[2], columns[3], columns[4], columns[5], columns[7]
-    a, b = facts[one], facts[other]
+    a, b = one[ENTRY_FACTS], other[ENTRY_FACTS]
     rank, rank_b = a >> RANK_SHIFT & RANK_BITS, b >> RANK_SHIFT & RANK_BITS
     if rank != rank_b:
         return bool(rank < rank_b)
-    if tie[one] != tie[other]:
-        return bool(tie[one] < tie[other])
+    if one[ENTRY_TIE] != other[ENTRY_TIE]:
+        return bool(one[ENTRY_TIE] < other[ENTRY_TIE])
     if rank == OWN_RANK:
-        return bool(position[one] < position[other])
-    for shift in (KIND_SHIFT, CHANGE_SHIFT, MENU_SHIFT):
-        bits = SAID_BITS if shift == KIND_SHIFT else SAID_BITS >> 4 if shift == CHANGE_SHIFT else 3
-        if a >> shift & bits != b >> shift & bits:
-            return bool(a >> shift & bits < b >> shift & bits)
-    order = _spelled(left[one], left[other])
+        return bool(one[ENTRY_POSITION] < other[ENTRY_POSITION])
+    order = (a >> KIND_SHIFT & SAID_BITS) - (b >> KIND_SHIFT & SAID_BITS)
     if order == 0:
-        order = _spelled(to[one], to[other])
+        order = (a >> CHANGE_SHIFT & CHANGE_BITS) - (b >> CHANGE_SHIFT & CHANGE_BITS)
+    if order == 0:
+        order = (a >> MENU_SHIFT & MENU_BITS) - (b >> MENU_SHIFT & MENU_BITS)
+    if order == 0:
+        order = _spelled(one[ENTRY_FROM], other[ENTRY_FROM])
+    if order == 0:
+        order = _spelled(one[ENTRY_TO], other[ENTRY_TO])
     if order == 0:
         order = (a >> AS_SHIFT & SAID_BITS) - (b >> AS_SHIFT & SAID_BITS)
-    return bool(order < 0 or (order == 0 and position[one] < position[other]))
+    return bool(order < 0 or (order == 0 and one[ENTRY_POSITION] < other[ENTRY_POSITION]))
 
 
 @jit
@@ -186,56 +207,51 @@ def _spelled(one: int, other: int) -> int:
 
 
 @jit
-def _leave_out(columns: Any, scratch: Any, at: int, end: int) -> None:
+def _leave_out(entries: Any, made: Any, live: Any) -> None:
     """Mark what others void or replace: ``machine.fold.left_out``."""
-    position, target, facts = columns[2], columns[6], columns[7]
-    made, live = scratch[0], scratch[1]
     count = 0
-    for row in range(at, end):
-        if facts[row] & (VOIDS | REDECODES):
+    for row in range(len(entries)):
+        if entries[row, ENTRY_FACTS] & (VOIDS | REDECODES):
             place = count
-            while place > 0 and position[made[place - 1]] < position[row]:
+            while place > 0 and entries[made[place - 1], ENTRY_POSITION] < entries[row, ENTRY_POSITION]:
                 made[place] = made[place - 1]
                 place -= 1
             made[place] = row
             count += 1
     for place in range(count):
-        row = made[place]
-        live[place] = facts[row] & TRIGGER_BITS != VOIDED
-        if live[place] and facts[row] & VOIDS:
-            _mark(position, facts, at, end, target[row], VOIDED)
+        entry = entries[made[place]]
+        live[place] = entry[ENTRY_FACTS] & TRIGGER_BITS != VOIDED
+        if live[place] and entry[ENTRY_FACTS] & VOIDS:
+            _mark(entries, entry[ENTRY_TARGET], VOIDED)
         elif live[place]:
             for earlier in range(place):
-                other = made[earlier]
-                if live[earlier] and facts[other] & REDECODES and target[other] == target[row]:
-                    _mark(position, facts, at, end, position[row], REPLACED)
-            _mark(position, facts, at, end, target[row], REPLACED)
+                other = entries[made[earlier]]
+                if live[earlier] and other[ENTRY_FACTS] & REDECODES and other[ENTRY_TARGET] == entry[ENTRY_TARGET]:
+                    _mark(entries, entry[ENTRY_POSITION], REPLACED)
+            _mark(entries, entry[ENTRY_TARGET], REPLACED)
     for back in range(count):
-        row = made[count - 1 - back]
-        if facts[row] & REDECODES and _voided(columns, scratch, at, end, count, target[row]):
-            facts[row] = facts[row] & ~TRIGGER_BITS | VOIDED
+        entry = entries[made[count - 1 - back]]
+        if entry[ENTRY_FACTS] & REDECODES and _voided(entries, made, live, count, entry[ENTRY_TARGET]):
+            entry[ENTRY_FACTS] = entry[ENTRY_FACTS] & ~TRIGGER_BITS | VOIDED
 
 
 @jit
-def _mark(position: Any, facts: Any, at: int, end: int, target: int, trigger: int) -> None:
+def _mark(entries: Any, target: int, trigger: int) -> None:
     """Leave out the entry at a position: what is replaced can still be voided, what is voided stays so."""
-    for row in range(at, end):
-        if position[row] == target:
-            now = facts[row] & TRIGGER_BITS
-            if trigger == VOIDED or now != VOIDED:
-                facts[row] = facts[row] & ~TRIGGER_BITS | trigger
+    for row in range(len(entries)):
+        facts = entries[row, ENTRY_FACTS]
+        if entries[row, ENTRY_POSITION] == target and (trigger == VOIDED or facts & TRIGGER_BITS != VOIDED):
+            entries[row, ENTRY_FACTS] = facts & ~TRIGGER_BITS | trigger
 
 
 @jit
-def _voided(columns: Any, scratch: Any, at: int, end: int, count: int, target: int) -> bool:
-    """Tell whether an entry is voided, be it here or not."""
-    position, facts = columns[2], columns[7]
-    made, live = scratch[0], scratch[1]
-    for row in range(at, end):
-        if position[row] == target and facts[row] & TRIGGER_BITS == VOIDED:
+def _voided(entries: Any, made: Any, live: Any, count: int, target: int) -> bool:
+    """Tell whether the entry at a position is voided, be it here or not."""
+    for row in range(len(entries)):
+        if entries[row, ENTRY_POSITION] == target and entries[row, ENTRY_FACTS] & TRIGGER_BITS == VOIDED:
             return True
     for place in range(count):
-        row = made[place]
-        if live[place] and facts[row] & VOIDS and columns[6][row] == target:
+        entry = entries[made[place]]
+        if live[place] and entry[ENTRY_FACTS] & VOIDS and entry[ENTRY_TARGET] == target:
             return True
     return False
