@@ -41,24 +41,32 @@ FINAL = pa.schema(
 def fold_table(table: Any, machine: Machine = MACHINE) -> Any:
     """Fold entries to the last state of each conversation, one row each, in the order of ``FINAL``.
 
-    ``table`` has the columns of ``schema.FOLDED``, and all entries of each of its conversations; their order does not
-    matter, but rows sorted by stream (or slice and stream) and ``sort_second`` need not be sorted here.
+    ``table`` has the columns of ``schema.FOLDED``, and all entries of each of its conversations. The order of its rows
+    does not matter, but is fastest where a conversation stands in one piece, by ``sort_second``.
     """
     if table.num_rows == 0:
         return FINAL.empty_table()
     raw = raw_of(table)
-    stream = raw[0][0]
-    count = int(np.count_nonzero(stream[1:] != stream[:-1])) + 1
+    runs, count = _runs(raw[0][0])
     streams = np.empty(count, np.int64)
     states = np.empty((count + 1, FIELDS), np.int64)
     fast = np.empty(count, np.bool_)
     rows = table.num_rows
     room = (np.empty((rows, ENTRY_SIZE), np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64))
-    if scan(rules(machine), raw, room, streams, states, fast) < 0 or np.unique(streams).size < count:
-        return fold_table(table.sort_by([("stream", "ascending"), ("sort_second", "ascending")]), machine)
+    scan(rules(machine), raw, runs, room, streams, states, fast)
     for at in np.flatnonzero(~fast):
         states[at] = _folded(table, streams[at], machine)
     return _final(streams, states[:-1])
+
+
+def _runs(stream: Ints) -> tuple[tuple[Ints, Ints], int]:
+    """Return where the runs of one stream begin and end, in order of streams, and how many streams there are."""
+    cuts = np.flatnonzero(stream[1:] != stream[:-1]) + 1
+    begins, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [stream.size]])
+    order = np.argsort(stream[begins], kind="stable")
+    begins, ends = begins[order], ends[order]
+    named = stream[begins]
+    return (begins, ends), 1 + int(np.count_nonzero(named[1:] != named[:-1]))
 
 
 def _folded(table: Any, stream: Any, machine: Machine) -> list[int]:

@@ -10,6 +10,7 @@ from kfstate.archive.bits import (
     ENTRY_FROM,
     ENTRY_POSITION,
     ENTRY_SECOND,
+    ENTRY_SIZE,
     ENTRY_TARGET,
     ENTRY_TIE,
     ENTRY_TO,
@@ -39,29 +40,65 @@ MESSAGE = TRIGGER_NUMBERS["customer_message"]
 
 
 @jit
-def scan(rules: Any, raw: Any, room: Any, streams: Any, states: Any, fast: Any) -> int:
-    """Fold every conversation, and return how many there are; -1 where the rows are not sorted.
+def scan(rules: Any, raw: Any, runs: Any, room: Any, streams: Any, states: Any, fast: Any) -> int:
+    """Fold every conversation, and return how many there are.
 
-    The rows of ``raw`` are one conversation after the other, each by second. What comes out stands in ``streams``,
-    ``states`` and ``fast``; a conversation that is not ``fast`` has no state yet. ``room`` is for the entries of a
-    conversation, and for two lists of them; the last of ``states`` is room, too.
+    ``runs`` are where runs of rows of one stream begin and end, those of a stream together. What comes out stands in
+    ``streams``, ``states`` and ``fast``; a conversation that is not ``fast`` has no state yet. ``room`` is for the
+    entries of a conversation, and for two lists of them; the last of ``states`` is room, too.
     """
-    stream, second = raw[0][0], raw[0][2]
+    stream = raw[0][0]
+    begins, ends = runs
     entries, one, two = room
-    rows, found, at = stream.size, 0, 0
-    while at < rows:
-        end = at + 1
-        while end < rows and stream[end] == stream[at]:
-            if second[end] < second[end - 1]:
-                return -1
-            end += 1
-        if pack(raw, at, end, entries) & (VOIDS | REDECODES):
-            _leave_out(entries[: end - at], one, two)
-        streams[found] = stream[at]
-        fast[found] = _fold(rules, entries[: end - at], one, two, states[found], states[-1])
+    run, found = 0, 0
+    while run < begins.size:
+        current = stream[begins[run]]
+        seen, count = 0, 0
+        while run < begins.size and stream[begins[run]] == current:
+            seen |= pack(raw, begins[run], ends[run], entries[count:])
+            count += ends[run] - begins[run]
+            run += 1
+        talk = entries[:count]
+        _sort(talk)
+        if seen & (VOIDS | REDECODES):
+            _leave_out(talk, one, two)
+        streams[found] = current
+        fast[found] = _fold(rules, talk, one, two, states[found], states[-1])
         found += 1
-        at = end
     return found
+
+
+@jit
+def _sort(entries: Any) -> None:
+    """Put entries in order of second, in place: nothing to do for most conversations, else a heap sort."""
+    late = False
+    for row in range(1, len(entries)):
+        late = late or entries[row, ENTRY_SECOND] < entries[row - 1, ENTRY_SECOND]
+    if not late:
+        return
+    for root in range(len(entries) // 2 - 1, -1, -1):
+        _sift(entries, root, len(entries))
+    for last in range(len(entries) - 1, 0, -1):
+        _swap(entries[0], entries[last])
+        _sift(entries, 0, last)
+
+
+@jit
+def _sift(entries: Any, root: int, count: int) -> None:
+    while 2 * root + 1 < count:
+        child = 2 * root + 1
+        if child + 1 < count and entries[child, ENTRY_SECOND] < entries[child + 1, ENTRY_SECOND]:
+            child += 1
+        if entries[root, ENTRY_SECOND] >= entries[child, ENTRY_SECOND]:
+            return
+        _swap(entries[root], entries[child])
+        root = child
+
+
+@jit
+def _swap(one: Any, other: Any) -> None:
+    for column in range(ENTRY_SIZE):
+        one[column], other[column] = other[column], one[column]
 
 
 @jit
