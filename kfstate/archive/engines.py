@@ -1,0 +1,116 @@
+"""The columnar replay of a whole archive: in this process, by a pool of processes, by PySpark, Dask or Ray Data.
+
+Every engine runs :func:`fold_slices` on ranges of slices and has nothing to agree on: a conversation stands in one
+slice. What comes back is the same, in whatever order; :func:`kfstate.archive.digest.digest` says so.
+"""
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from kfstate.archive import layout
+from kfstate.archive.arrow import np, pa, pc, pq
+from kfstate.archive.columnar import FINAL, fold_table
+from kfstate.archive.schema import FOLDED, SLICES
+from kfstate.errors import ArchiveError
+from kfstate.machine import MACHINE, Machine, MachineSpec, compiled
+
+__all__ = ["Task", "fold_archive", "fold_slices", "tasks", "with_dask", "with_pool", "with_spark"]
+
+
+@attrs.frozen
+class Task:
+    """Some slices of an archive to fold, and the machine, as data that can be sent anywhere."""
+
+    folder: str
+    first_slice: int
+    last_slice: int
+    others: tuple[int, ...] = ()
+    """Streams that are no conversations."""
+    spec: MachineSpec | None = None
+
+
+def tasks(folder: Path, machine: Machine = MACHINE) -> list[Task]:
+    """Cut an archive into tasks, each with as few slices as its files let it have.
+
+    Raises :class:`~kfstate.errors.ArchiveError` where an archive is damaged.
+    """
+    parts = layout.read_parts(folder)
+    begins = [{file.first_slice for file in part.of("entries")} | {0} for part in parts]
+    cuts = sorted(set.intersection(*begins)) if begins else []
+    others: list[int] = []
+    for part in parts:
+        for file in part.of("streams"):
+            found = _read(folder / part.folder / file.name, ("id", "kind"))
+            others += found.filter(pc.field("kind") != "conversation")["id"].to_pylist()
+    spec = None if machine is MACHINE else machine.spec
+    ranges = zip(cuts, [*cuts[1:], SLICES], strict=True)
+    return [Task(str(folder), first, after - 1, tuple(others), spec) for first, after in ranges]
+
+
+def fold_slices(task: Task) -> Any:
+    """Fold the conversations of a task to their last states: see :func:`kfstate.archive.columnar.fold_table`."""
+    folder = Path(task.folder)
+    tables = [
+        _read(folder / part.folder / file.name, FOLDED)
+        for part in layout.read_parts(folder)
+        for file in part.of("entries", task.first_slice, task.last_slice)
+    ]
+    if not tables:
+        return FINAL.empty_table()
+    machine = MACHINE if task.spec is None else compiled(task.spec)
+    found = fold_table(pa.concat_tables(tables), machine)
+    talks = ~np.isin(found["stream"].to_numpy(), np.array(task.others, np.int64))
+    return found if talks.all() else found.filter(pa.array(talks))
+
+
+def fold_archive(folder: Path, machine: Machine = MACHINE) -> Iterator[Any]:
+    """Fold an archive in this process; one table of states comes for each task."""
+    return map(fold_slices, tasks(folder, machine))
+
+
+def with_pool(folder: Path, machine: Machine = MACHINE, *, processes: int | None = None) -> Iterator[Any]:
+    """Fold an archive by a pool of processes, as many as there are cores unless the caller says otherwise."""
+    todo = tasks(folder, machine)
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(fold_slices, todo)
+
+
+def with_dask(folder: Path, machine: Machine = MACHINE) -> Sequence[Any]:
+    """Fold an archive by Dask's scheduler (the one that is set, or the client's); workers must see the folder."""
+    import dask  # noqa: PLC0415 - the engine is the caller's
+
+    folded: Sequence[Any] = dask.compute(*(dask.delayed(fold_slices)(task) for task in tasks(folder, machine)))
+    return folded
+
+
+def with_spark(session: Any, folder: Path, machine: Machine = MACHINE) -> Any:
+    """Return a Spark DataFrame of the last states, folded by ``mapInArrow``; executors must see the folder."""
+    todo = tasks(folder, machine)
+    plain = pa.schema(
+        [pa.field(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type) for field in FINAL]
+    )
+
+    def fold(batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            for number in batch.column("task").to_pylist():
+                yield from fold_slices(todo[number]).cast(plain).to_batches()
+
+    numbers = session.createDataFrame([(number,) for number in range(len(todo))], "task int").repartition(len(todo))
+    return numbers.mapInArrow(fold, _spark_schema())
+
+
+def _spark_schema() -> str:
+    names = {"int8": "tinyint", "int32": "int", "int64": "bigint"}
+    return ", ".join(f"{field.name} {names.get(str(field.type), 'string')}" for field in FINAL)
+
+
+def _read(path: Path, columns: Sequence[str]) -> Any:
+    try:
+        return pq.ParquetFile(path).read(list(columns), use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveError(str(path), "it cannot be read") from error
