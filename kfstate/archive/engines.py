@@ -7,6 +7,7 @@ slice. What comes back is the same, in whatever order; :func:`kfstate.archive.di
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import attrs
 from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa, pc, pq
 from kfstate.archive.columnar import FINAL, fold_table
-from kfstate.archive.schema import FOLDED, SLICES
+from kfstate.archive.schema import FOLDED, SLICES, slices_of
 from kfstate.errors import ArchiveError
 from kfstate.machine import MACHINE, Machine, MachineSpec, compiled
 
 __all__ = ["Task", "fold_archive", "fold_slices", "tasks", "with_dask", "with_pool", "with_spark"]
+
+
+_TWICE = 1.25
+"""Tasks are made smaller as long as they read no more than this, times what there is."""
 
 
 @attrs.frozen
@@ -40,23 +45,34 @@ def tasks(folder: Path, machine: Machine = MACHINE) -> list[Task]:
     Raises :class:`~kfstate.errors.ArchiveError` where an archive is damaged.
     """
     parts = layout.read_parts(folder)
-    begins = [{file.first_slice for file in part.of("entries")} | {0} for part in parts]
-    cuts = sorted(set.intersection(*begins)) if begins else []
     others: list[int] = []
     for part in parts:
         for file in part.of("streams"):
             found = _read(folder / part.folder / file.name, ("id", "kind"))
             others += found.filter(pc.field("kind") != "conversation")["id"].to_pylist()
     spec = None if machine is MACHINE else machine.spec
-    ranges = zip(cuts, [*cuts[1:], SLICES], strict=True)
-    return [Task(str(folder), first, after - 1, tuple(others), spec) for first, after in ranges]
+    count = _count([file for part in parts for file in part.of("entries")])
+    cuts = [at * SLICES // count for at in range(count + 1)] if parts else []
+    return [Task(str(folder), first, after - 1, tuple(others), spec) for first, after in pairwise(cuts)]
+
+
+def _count(files: Sequence[layout.File]) -> int:
+    """Return into how many tasks these files are cut: a power of two, that makes few rows be read more than once."""
+    total = sum(file.rows for file in files)
+    count = 1
+    while count < SLICES:
+        widths = ((file.rows, (file.last_slice - file.first_slice + 1) / SLICES) for file in files)
+        if sum(rows * max(1, 2 * count * width) for rows, width in widths) > total * _TWICE:
+            break
+        count *= 2
+    return count
 
 
 def fold_slices(task: Task) -> Any:
     """Fold the conversations of a task to their last states: see :func:`kfstate.archive.columnar.fold_table`."""
     folder = Path(task.folder)
     tables = [
-        _read(folder / part.folder / file.name, FOLDED)
+        _part(_read(folder / part.folder / file.name, FOLDED), file, task)
         for part in layout.read_parts(folder)
         for file in part.of("entries", task.first_slice, task.last_slice)
     ]
@@ -107,6 +123,14 @@ def with_spark(session: Any, folder: Path, machine: Machine = MACHINE) -> Any:
 def _spark_schema() -> str:
     names = {"int8": "tinyint", "int32": "int", "int64": "bigint"}
     return ", ".join(f"{field.name} {names.get(str(field.type), 'string')}" for field in FINAL)
+
+
+def _part(table: Any, file: layout.File, task: Task) -> Any:
+    """Return the rows of a file that are in the slices of a task."""
+    if task.first_slice <= file.first_slice and file.last_slice <= task.last_slice:
+        return table
+    slices = slices_of(table["stream"].to_numpy())
+    return table.filter(pa.array((task.first_slice <= slices) & (slices <= task.last_slice)))
 
 
 def _read(path: Path, columns: Sequence[str]) -> Any:

@@ -1,0 +1,106 @@
+"""Every engine gives the states of the single process, however the archive is cut."""
+
+import importlib.util
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from kfstate.archive import exporting
+from kfstate.archive.digest import digest
+from kfstate.archive.engines import fold_archive, fold_slices, tasks, with_dask, with_pool, with_spark
+from kfstate.archive.exporting import export
+from kfstate.errors import ArchiveError
+from kfstate.machine import Clockwork, SessionState, compiled
+from kfstate.machine.table import SPEC
+from kfstate.projections.replaying import states
+from kfstate.store.database import Database
+
+__all__: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def archive(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That log as an archive of several parts, with several files each."""
+    folder = tmp_path_factory.mktemp("archive")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "_FILE", 40)
+        database = Database(source)
+        export(database.reading, folder, size=150)
+        database.close()
+    return folder
+
+
+def of(tables: Iterable[Any]) -> dict[int, SessionState]:
+    """Return stream and state of every row."""
+    rows = [row for table in tables for row in table.to_pylist()]
+    found = {row.pop("stream"): SessionState(**row) for row in rows}
+    assert len(rows) == len(found)
+    return found
+
+
+def test_single_process(archive: Path, log: Database) -> None:
+    """The archive folds to what the database replays to: conversations only, each in one task."""
+    assert len(tasks(archive)) > 1
+    with log.reading() as conn:
+        assert dict(states(conn)) == of(fold_archive(archive))
+
+
+def test_pool(archive: Path) -> None:
+    """A pool of processes gives the same."""
+    assert digest(fold_archive(archive)) == digest(with_pool(archive, processes=2))
+
+
+def test_another_machine(archive: Path) -> None:
+    """Tasks take the machine with them."""
+    other = compiled(attrs.evolve(SPEC, clockwork=Clockwork(expires_after=600)))
+    assert other.spec == tasks(archive, other)[0].spec
+    found = digest(fold_archive(archive, other))
+    assert digest(fold_archive(archive)) != found
+    assert digest(map(fold_slices, reversed(tasks(archive, other)))) == found
+
+
+def test_dask(archive: Path) -> None:
+    """Dask gives the same, on whatever scheduler."""
+    dask = pytest.importorskip("dask")
+    with dask.config.set(scheduler="threads", num_workers=2):
+        assert digest(fold_archive(archive)) == digest(with_dask(archive))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed: `nox -s spark`")
+def test_spark(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark gives the same through `mapInArrow`."""
+    import sys
+
+    from pyspark.sql import SparkSession
+
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        found = with_spark(session, archive).toArrow()
+    finally:
+        session.stop()
+    assert digest(fold_archive(archive)) == digest([found])
+
+
+def test_nothing(tmp_path: Path) -> None:
+    """No archive, no tasks; a file that is gone is named."""
+    assert [] == tasks(tmp_path)
+    assert "0" * 32 == digest(fold_archive(tmp_path))
+
+
+def test_damage_is_named(archive: Path, tmp_path: Path) -> None:
+    """A file that is missing or cut is an error that names it."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(archive, copy)
+    lost = next(copy.glob("*/entries-*.parquet"))
+    lost.write_bytes(lost.read_bytes()[:100])
+    with pytest.raises(ArchiveError, match=lost.name):
+        list(fold_archive(copy))
