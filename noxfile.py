@@ -46,6 +46,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def spark(session: nox.Session) -> None:
+    """Run the columnar fold by PySpark; needs Java."""
+    session.install("--group", "test", "--group", "spark", *EDITABLE)
+    session.run("pytest", "-n", "0", "tests/spark")
+
+
+@nox.session
 @nox.parametrize("line", ["2.0", "2.1"])
 def sqlalchemy(session: nox.Session, line: str) -> None:
     """Run the tests on a line of SQLAlchemy."""

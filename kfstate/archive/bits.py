@@ -1,4 +1,4 @@
-"""What the fold looks at of an entry beside times and servicers, packed into one number: where each fact has its bits."""
+"""What the fold looks at of an entry, beside times and servicers, is packed into one number: which bits are what."""
 
 __all__ = [
     "AS_SHIFT",
@@ -18,6 +18,7 @@ __all__ = [
     "ENTRY_TIE",
     "ENTRY_TO",
     "KIND_SHIFT",
+    "LATE",
     "MENU_BITS",
     "MENU_SHIFT",
     "ODD",
@@ -44,6 +45,8 @@ VOIDS, REDECODES = 1 << 14, 1 << 15
 """It voids another entry, or is folded in its place."""
 ODD = 1 << 16
 """The order inside a second cannot be told from these bits."""
+LATE = 1 << 17
+"""Of a conversation: its entries do not stand by second."""
 MENU_SHIFT, CHANGE_SHIFT, KIND_SHIFT, AS_SHIFT = 18, 20, 24, 32
 """``menu_click``, ``change_type``, ``kind`` and ``as_kind`` as they follow each other in text; 0 is None."""
 SAID_BITS, CHANGE_BITS, MENU_BITS = 0xFF, 15, 3

@@ -1,9 +1,10 @@
-"""The columnar replay of a whole archive: in this process, by a pool of processes, by PySpark, Dask or Ray Data.
+"""The columnar replay of a whole archive: in this process, by a pool of processes, by PySpark or Dask.
 
 Every engine runs :func:`fold_slices` on ranges of slices and has nothing to agree on: a conversation stands in one
 slice. What comes back is the same, in whatever order; :func:`kfstate.archive.digest.digest` says so.
 """
 
+import importlib
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -98,8 +99,7 @@ def with_pool(folder: Path, machine: Machine = MACHINE, *, processes: int | None
 
 def with_dask(folder: Path, machine: Machine = MACHINE) -> Sequence[Any]:
     """Fold an archive by Dask's scheduler (the one that is set, or the client's); workers must see the folder."""
-    import dask  # noqa: PLC0415 - the engine is the caller's
-
+    dask: Any = importlib.import_module("dask")
     folded: Sequence[Any] = dask.compute(*(dask.delayed(fold_slices)(task) for task in tasks(folder, machine)))
     return folded
 

@@ -7,8 +7,17 @@ kept on the disk.
 
 from typing import Any
 
+from kfstate.archive.bits import (
+    CLICKED,
+    COUNTS_BITS,
+    COUNTS_SHIFT,
+    COUNTS_ZERO,
+    CUSTOMER,
+    PLAIN_FACTS,
+    TRIGGER_BITS,
+    WINDOW,
+)
 from kfstate.archive.compiling import jit
-from kfstate.archive.bits import CLICKED, COUNTS_BITS, COUNTS_SHIFT, COUNTS_ZERO, CUSTOMER, PLAIN_FACTS, TRIGGER_BITS, WINDOW
 from kfstate.archive.rules import CLOCKWORK, NONE, TRIGGER_NUMBERS
 from kfstate.machine.spec import EFFECTS
 from kfstate.machine.state import DOUBTS, EVIDENCE, OUTCOMES, STRONG, WEAK

@@ -18,6 +18,7 @@ from kfstate.archive.bits import (
     ENTRY_TIE,
     ENTRY_TO,
     KIND_SHIFT,
+    LATE,
     MENU_SHIFT,
     ODD,
     PLAIN_FACTS,
@@ -124,7 +125,7 @@ def _of(kind: str, as_kind: str | None) -> int:
 @lru_cache(maxsize=1)
 def _triggers() -> Ints:
     """Return the triggers of each family: by number, the last for any other number."""
-    names = (
+    names: tuple[list[str], ...] = (
         [],
         ["session_status_change/?", *(f"session_status_change/{number}" for number in (1, 2, 3, 4))],
         [*(f"state_changed/{number}" for number in range(5)), "state_changed/?"],
@@ -140,8 +141,11 @@ def _triggers() -> Ints:
 
 
 @jit
-def pack(raw: Any, at: int, end: int, entries: Any) -> int:
-    """Write the entries from one row to another as numbers, a row each; return what facts any of them has."""
+def pack(raw: Any, at: int, end: int, entries: Any, already: int) -> int:
+    """Write the entries from one row to another as numbers, after those that are there already.
+
+    Returns what facts any of them has, with LATE where one is earlier than the one before it.
+    """
     _, position, second, tie, left, to, errcode, target = raw[0]
     kind, via, as_kind, change, state = raw[1]
     menu, counts, again = raw[2]
@@ -181,13 +185,20 @@ def pack(raw: Any, at: int, end: int, entries: Any) -> int:
             facts |= (changed + 1) << CHANGE_SHIFT if 0 <= changed <= 9 else ODD
         if _has(has_counts, row):
             facts += np.int64(counts[row]) << COUNTS_SHIFT
-        entry = entries[row - at]
-        entry[ENTRY_FACTS], entry[ENTRY_SECOND], entry[ENTRY_POSITION] = facts, second[row], position[row]
-        entry[ENTRY_TIE], entry[ENTRY_TARGET] = tie[row], aimed
-        entry[ENTRY_FROM] = left[row] if _has(has_left, row) else NONE
-        entry[ENTRY_TO] = to[row] if _has(has_to, row) else NONE
-        if NONE < entry[ENTRY_FROM] < 0 or NONE < entry[ENTRY_TO] < 0:
-            entry[ENTRY_FACTS] |= ODD
+        came_from = left[row] if _has(has_left, row) else NONE
+        goes_to = to[row] if _has(has_to, row) else NONE
+        if NONE < came_from < 0 or NONE < goes_to < 0:
+            facts |= ODD
+        number = already + row - at
+        if number > 0 and second[row] < entries[number - 1, ENTRY_SECOND]:
+            seen |= LATE
+        entries[number, ENTRY_FACTS] = facts
+        entries[number, ENTRY_SECOND] = second[row]
+        entries[number, ENTRY_POSITION] = position[row]
+        entries[number, ENTRY_TIE] = tie[row]
+        entries[number, ENTRY_FROM] = came_from
+        entries[number, ENTRY_TO] = goes_to
+        entries[number, ENTRY_TARGET] = aimed
         seen |= facts
     return seen
 

@@ -65,7 +65,8 @@ def rules(machine: Machine) -> Ints:
     first_candidate = CLOCKWORK + len(tried)
     first_row = first_candidate + 2 * sum(map(len, tried))
     places = {name: first_row + ROW * number for number, name in enumerate(machine.rows)}
-    starts, flat = [], []
+    starts: list[int] = []
+    flat: list[int] = []
     for candidates in tried:
         starts.append(first_candidate + len(flat))
         for _, row in candidates:
@@ -82,7 +83,7 @@ def _clockwork(clockwork: Clockwork) -> tuple[int, ...]:
 
 
 def _numbers(row: Row) -> tuple[int, ...]:
-    plain = row.dest is row.evidence is row.doubt is None and row.effect in {None, "excuse"}
+    plain = row.dest is None and row.evidence is None and row.doubt is None and row.effect in {None, "excuse"}
     return (
         -1 if row.dest is None else int(row.dest),
         OUTCOMES.index(row.outcome),

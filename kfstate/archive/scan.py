@@ -6,36 +6,56 @@ from kfstate.archive.bits import (
     AS_SHIFT,
     CHANGE_BITS,
     CHANGE_SHIFT,
+    COUNTS_BITS,
+    COUNTS_SHIFT,
+    CUSTOMER,
     ENTRY_FACTS,
     ENTRY_FROM,
     ENTRY_POSITION,
     ENTRY_SECOND,
     ENTRY_SIZE,
-    ENTRY_TARGET,
     ENTRY_TIE,
     ENTRY_TO,
     KIND_SHIFT,
+    LATE,
     MENU_BITS,
     MENU_SHIFT,
     ODD,
+    PLAIN_FACTS,
     RANK_BITS,
     RANK_SHIFT,
     REDECODES,
     SAID_BITS,
     TRIGGER_BITS,
     VOIDS,
+    WINDOW,
 )
 from kfstate.archive.compiling import jit
-from kfstate.archive.kernel import DEST, EXPIRES_AT, FITS, NOTHING, advance, expire, reset, select
+from kfstate.archive.kernel import (
+    DEST,
+    DOUBTFUL_FROM,
+    EXPIRES_AT,
+    FITS,
+    NOTHING,
+    PLAIN,
+    SECOND,
+    STATE,
+    advance,
+    expire,
+    reset,
+    select,
+)
+from kfstate.archive.leaving import leave_out
 from kfstate.archive.packing import pack
-from kfstate.archive.rules import NONE, TRIGGER_NUMBERS
+from kfstate.archive.rules import CLOCKWORK, NONE, TRIGGER_NUMBERS
 from kfstate.machine.kinds import OWN_RANK
 
 __all__ = ["FIELDS", "scan"]
 
 FIELDS = 23
 """How many numbers a state has."""
-VOIDED, REPLACED = TRIGGER_NUMBERS["voided"], TRIGGER_NUMBERS["replaced"]
+NOTED = COUNTS_BITS << COUNTS_SHIFT | CUSTOMER | WINDOW
+"""What more than the time of an entry can count."""
 MESSAGE = TRIGGER_NUMBERS["customer_message"]
 
 
@@ -55,13 +75,14 @@ def scan(rules: Any, raw: Any, runs: Any, room: Any, streams: Any, states: Any, 
         current = stream[begins[run]]
         seen, count = 0, 0
         while run < begins.size and stream[begins[run]] == current:
-            seen |= pack(raw, begins[run], ends[run], entries[count:])
+            seen |= pack(raw, begins[run], ends[run], entries, count)
             count += ends[run] - begins[run]
             run += 1
         talk = entries[:count]
-        _sort(talk)
+        if seen & LATE:
+            _sort(talk)
         if seen & (VOIDS | REDECODES):
-            _leave_out(talk, one, two)
+            leave_out(talk, one, two)
         streams[found] = current
         fast[found] = _fold(rules, talk, one, two, states[found], states[-1])
         found += 1
@@ -70,12 +91,7 @@ def scan(rules: Any, raw: Any, runs: Any, room: Any, streams: Any, states: Any, 
 
 @jit
 def _sort(entries: Any) -> None:
-    """Put entries in order of second, in place: nothing to do for most conversations, else a heap sort."""
-    late = False
-    for row in range(1, len(entries)):
-        late = late or entries[row, ENTRY_SECOND] < entries[row - 1, ENTRY_SECOND]
-    if not late:
-        return
+    """Put entries in order of second, in place: a heap sort."""
     for root in range(len(entries) // 2 - 1, -1, -1):
         _sift(entries, root, len(entries))
     for last in range(len(entries) - 1, 0, -1):
@@ -114,10 +130,24 @@ def _fold(rules: Any, entries: Any, rest: Any, fitting: Any, state: Any, trial: 
         if NONE < state[EXPIRES_AT] <= now:
             expire(rules, state)
         if after - at == 1:
-            _advance(rules, state, entries[at])
+            if not _note(rules, state, entries[at]):
+                _advance(rules, state, entries[at])
         elif not _fold_second(rules, entries[at:after], rest, fitting, state, trial):
             return False
         at = after
+    return True
+
+
+@jit
+def _note(rules: Any, state: Any, entry: Any) -> bool:
+    """Fold an entry that only notes the time, written out for speed; else do nothing, and return False."""
+    facts, second = entry[ENTRY_FACTS], entry[ENTRY_SECOND]
+    at = rules[CLOCKWORK + (facts & TRIGGER_BITS) * 5 + state[STATE]]
+    if rules[at] != 0 or rules[rules[at + 1] + PLAIN] == 0 or facts & NOTED != PLAIN_FACTS & NOTED:
+        return False
+    if state[DOUBTFUL_FROM] != NONE and second >= state[DOUBTFUL_FROM]:
+        return False
+    state[SECOND] = second
     return True
 
 
@@ -241,54 +271,3 @@ def _spelled(one: int, other: int) -> int:
         one, other = one % high, other % low
         high, low = high // 10, low // 10
     return high - low
-
-
-@jit
-def _leave_out(entries: Any, made: Any, live: Any) -> None:
-    """Mark what others void or replace: ``machine.fold.left_out``."""
-    count = 0
-    for row in range(len(entries)):
-        if entries[row, ENTRY_FACTS] & (VOIDS | REDECODES):
-            place = count
-            while place > 0 and entries[made[place - 1], ENTRY_POSITION] < entries[row, ENTRY_POSITION]:
-                made[place] = made[place - 1]
-                place -= 1
-            made[place] = row
-            count += 1
-    for place in range(count):
-        entry = entries[made[place]]
-        live[place] = entry[ENTRY_FACTS] & TRIGGER_BITS != VOIDED
-        if live[place] and entry[ENTRY_FACTS] & VOIDS:
-            _mark(entries, entry[ENTRY_TARGET], VOIDED)
-        elif live[place]:
-            for earlier in range(place):
-                other = entries[made[earlier]]
-                if live[earlier] and other[ENTRY_FACTS] & REDECODES and other[ENTRY_TARGET] == entry[ENTRY_TARGET]:
-                    _mark(entries, entry[ENTRY_POSITION], REPLACED)
-            _mark(entries, entry[ENTRY_TARGET], REPLACED)
-    for back in range(count):
-        entry = entries[made[count - 1 - back]]
-        if entry[ENTRY_FACTS] & REDECODES and _voided(entries, made, live, count, entry[ENTRY_TARGET]):
-            entry[ENTRY_FACTS] = entry[ENTRY_FACTS] & ~TRIGGER_BITS | VOIDED
-
-
-@jit
-def _mark(entries: Any, target: int, trigger: int) -> None:
-    """Leave out the entry at a position: what is replaced can still be voided, what is voided stays so."""
-    for row in range(len(entries)):
-        facts = entries[row, ENTRY_FACTS]
-        if entries[row, ENTRY_POSITION] == target and (trigger == VOIDED or facts & TRIGGER_BITS != VOIDED):
-            entries[row, ENTRY_FACTS] = facts & ~TRIGGER_BITS | trigger
-
-
-@jit
-def _voided(entries: Any, made: Any, live: Any, count: int, target: int) -> bool:
-    """Tell whether the entry at a position is voided, be it here or not."""
-    for row in range(len(entries)):
-        if entries[row, ENTRY_POSITION] == target and entries[row, ENTRY_FACTS] & TRIGGER_BITS == VOIDED:
-            return True
-    for place in range(count):
-        entry = entries[made[place]]
-        if live[place] and entry[ENTRY_FACTS] & VOIDS and entry[ENTRY_TARGET] == target:
-            return True
-    return False

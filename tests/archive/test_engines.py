@@ -1,7 +1,6 @@
 """Every engine gives the states of the single process, however the archive is cut."""
 
-import importlib.util
-import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from kfstate.archive import exporting
 from kfstate.archive.digest import digest
-from kfstate.archive.engines import fold_archive, fold_slices, tasks, with_dask, with_pool, with_spark
+from kfstate.archive.engines import fold_archive, fold_slices, tasks, with_dask, with_pool
 from kfstate.archive.exporting import export
 from kfstate.errors import ArchiveError
 from kfstate.machine import Clockwork, SessionState, compiled
@@ -65,39 +64,20 @@ def test_another_machine(archive: Path) -> None:
 
 def test_dask(archive: Path) -> None:
     """Dask gives the same, on whatever scheduler."""
-    dask = pytest.importorskip("dask")
+    import dask
+
     with dask.config.set(scheduler="threads", num_workers=2):
         assert digest(fold_archive(archive)) == digest(with_dask(archive))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed: `nox -s spark`")
-def test_spark(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spark gives the same through `mapInArrow`."""
-    import sys
-
-    from pyspark.sql import SparkSession
-
-    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
-    try:
-        found = with_spark(session, archive).toArrow()
-    finally:
-        session.stop()
-    assert digest(fold_archive(archive)) == digest([found])
-
-
 def test_nothing(tmp_path: Path) -> None:
-    """No archive, no tasks; a file that is gone is named."""
+    """No archive, no tasks."""
     assert [] == tasks(tmp_path)
     assert "0" * 32 == digest(fold_archive(tmp_path))
 
 
 def test_damage_is_named(archive: Path, tmp_path: Path) -> None:
-    """A file that is missing or cut is an error that names it."""
-    import shutil
-
+    """A file that was cut is an error that names it."""
     copy = tmp_path / "copy"
     shutil.copytree(archive, copy)
     lost = next(copy.glob("*/entries-*.parquet"))
