@@ -77,6 +77,16 @@ LINES = (
         ),
     ),
     Line(
+        "columnar",
+        "Columnar replay from Parquet, one process, one thread",
+        Run("columnar:one"),
+        "entries/s",
+        (
+            Beside(Run("ours:replay"), "the replay from the database"),
+            Beside(Run("columnar:two"), "the same by two processes, their start included: time", None, "time"),
+        ),
+    ),
+    Line(
         "rebuild",
         "Rebuild all projections",
         Run("ours:rebuild"),

@@ -1,0 +1,93 @@
+"""Columnar replay from Parquet: the log, laid side by side many times as an archive of other conversations."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import attrs
+
+from kfstate.archive.arrow import np, pa, pc
+from kfstate.archive.engines import fold_archive, fold_slices, tasks, with_pool
+from kfstate.archive.exporting import export, write_table
+from kfstate.archive.layout import read_parts
+from kfstate.archive.reading import entries
+from kfstate.archive.schema import FOLDED, SCHEMA_VERSION, SLICES, slices_of
+from kfstate.store.database import Database
+from tests.benchmarks.data import LOG
+from tests.benchmarks.ours import url
+from tests.benchmarks.subject import Stopwatch, settle
+
+__all__ = ["archive", "one", "two"]
+
+ENTRIES = 8_000_000
+FILES = 128
+
+
+def one(folder: Path, watch: Stopwatch) -> int:
+    """Replay in one process, and in one thread of it."""
+    place = archive(folder)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    fold_slices(tasks(place)[0])
+    settle()
+    with watch.running():
+        for _ in fold_archive(place):
+            pass
+    return _count(place)
+
+
+def two(folder: Path, watch: Stopwatch) -> int:
+    """Replay by two processes, their start included."""
+    place = archive(folder)
+    fold_slices(tasks(place)[0])
+    settle()
+    with watch.running():
+        for _ in with_pool(place, processes=2):
+            pass
+    return _count(place)
+
+
+def archive(folder: Path) -> Path:
+    """Return an archive with at least so many entries; made once."""
+    place = folder / "columnar"
+    if not place.is_dir():
+        with TemporaryDirectory(dir=folder) as scratch:
+            database = Database(url(folder / LOG))
+            export(database.reading, Path(scratch) / "log")
+            database.close()
+            _tile(Path(scratch) / "log", Path(scratch) / "tiled")
+            (Path(scratch) / "tiled").rename(place)
+    return place
+
+
+def _count(place: Path) -> int:
+    return sum(file.rows for part in read_parts(place) for file in part.of("entries"))
+
+
+def _tile(source: Path, target: Path) -> None:
+    """Write the entries again and again, each time as those of other streams."""
+    (part,) = read_parts(source)[:1]
+    log = entries(source, columns=FOLDED).filter(pc.field("position") <= part.last)
+    streams = int(pc.max(log["stream"]).as_py()) + 1
+    copies = [_shifted(log, at * part.last, at * streams) for at in range(-(-ENTRIES // part.last))]
+    whole = pa.concat_tables(copies).combine_chunks()
+    slices = slices_of(whole["stream"].to_numpy())
+    whole = whole.add_column(0, "slice", pa.array(slices))
+    path = target / "part"
+    path.mkdir(parents=True)
+    files = []
+    for at in range(FILES):
+        first, last = at * SLICES // FILES, (at + 1) * SLICES // FILES - 1
+        rows = whole.filter(pa.array((first <= slices) & (slices <= last)))
+        order = np.lexsort((rows["sort_second"].to_numpy(), rows["stream"].to_numpy(), rows["slice"].to_numpy()))
+        files.append(write_table(path, "entries", rows.take(order), {"schema": SCHEMA_VERSION}, (first, last)))
+    made = attrs.evolve(part, last=part.last * len(copies), files=tuple(files))
+    (path / "part.json").write_text(json.dumps(attrs.asdict(made)), encoding="utf-8")
+    path.rename(target / made.folder)
+
+
+def _shifted(log: pa.Table, positions: int, streams: int) -> pa.Table:
+    for name, by in (("position", positions), ("stream", streams), ("target", positions)):
+        at = log.schema.get_field_index(name)
+        log = log.set_column(at, log.schema.field(name), pc.add(log[name], by))
+    return log
