@@ -33,7 +33,10 @@ STAMP = _stamp()
 
 def jit(function: _F) -> _F:
     """Compile a function of numbers and arrays when it is first called; keep the result on the disk, where one can."""
-    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}  # no counting of references
-    compiled: Any = numba.njit(**options)(function)
+    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}  # no counting of references
+    try:
+        compiled: Any = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is nowhere to keep it
+        return cast("_F", numba.njit(**options)(function))
     compiled._cache._cache_file._source_stamp = STAMP  # noqa: SLF001 - numba looks at one file alone, which may be stale
     return cast("_F", compiled)
