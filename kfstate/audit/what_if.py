@@ -59,7 +59,6 @@ class _Branch:
     named: dict[int, str] = attrs.Factory(dict)
     _streams: dict[StreamKey, int] = attrs.Factory(dict)
     _people: dict[str, int] = attrs.Factory(dict)
-    _intents: dict[tuple[int, str], int] = attrs.Factory(dict)
 
     def inject(self, draft: Draft) -> None:
         """Place one more entry."""
@@ -80,7 +79,6 @@ class _Branch:
                 errcode=draft.errcode,
                 menu_click=draft.menu_click,
                 via=draft.via,
-                counts=self._counts(draft, stream),
                 target=draft.target,
                 as_kind=draft.as_kind,
             )
@@ -102,19 +100,6 @@ class _Branch:
             if known is None:
                 self.named[self._people[folded]] = name
         return self._people[folded] if folded else None
-
-    def _counts(self, draft: Draft, stream: int) -> int | None:
-        """Return by how much the entry changes the used sends: an intent counts, or an outcome without one."""
-        single = int(draft.via == "send_msg")
-        intent = (stream, draft.ref)
-        if draft.kind == "message_intended":
-            self._intents[intent] = single
-            return single
-        if draft.kind == "message_sent":
-            return 0 if draft.ref and intent in self._intents else single
-        if draft.kind == "message_refused":
-            return -self._intents.get(intent, 0) if draft.ref else 0
-        return None
 
 
 def _drafts(entries: Iterable[Injected], *, now: int, corp_id: str) -> Iterable[Draft]:

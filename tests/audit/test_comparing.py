@@ -176,6 +176,8 @@ def test_databases_apart(fresh: Fresh) -> None:
         assert found.before is not None
         assert found.after is not None
         assert ("none", "menu_click") == (found.before.doubt, found.after.doubt)
+        changed(there, "UPDATE kf_step SET doubt = 'none', outcome = 'stayed' WHERE transition = 'ended'")
+        assert ("step", 6) == ((found := one(here.audit.compare_databases(there.url))).what, found.position)
 
 
 def test_databases_that_are_not_there(engine: Engine) -> None:
