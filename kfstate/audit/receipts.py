@@ -166,7 +166,8 @@ def parse(data: Mapping[str, Any]) -> Receipt:
         known = {name: data[name] for name in (field.name for field in attrs.fields(Receipt)) if name in data}
         when = known.get("recorded_at")
         known["recorded_at"] = None if when is None else datetime.fromisoformat(when)
-        return Receipt(**known | {"accounts": tuple(known.get("accounts", ()))})
+        known["accounts"] = tuple(known.get("accounts", ()))
+        return Receipt(**known)
     except (TypeError, ValueError, AttributeError) as error:
         raise ArgumentError(name="receipt", value=str(data)[:200], allowed=f"a receipt as JSON ({error})") from error
 
