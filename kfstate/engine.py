@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from kfstate import intake
 from kfstate.archive.face import Archive
 from kfstate.audit.face import Audit
-from kfstate.audit.heads import TreeHead
+from kfstate.audit.proofs.heads import TreeHead
 from kfstate.clock import SECOND, Clock, SystemClock
 from kfstate.concurrency import THREADS, Concurrency
 from kfstate.errors import UnknownConversationError

@@ -6,12 +6,12 @@ from kfstate.aio.greenlets import inside
 from kfstate.aio.keeping import AsyncKeeping
 from kfstate.aio.proving import AsyncProving
 from kfstate.aio.trials import AsyncTrials
-from kfstate.audit.as_of import AsOf, StateThen
-from kfstate.audit.explaining import Explained
 from kfstate.audit.face import Audit
+from kfstate.audit.history.as_of import AsOf, StateThen
+from kfstate.audit.history.explaining import Explained
+from kfstate.audit.history.timeline import Timeline
+from kfstate.audit.history.words import Lang
 from kfstate.audit.knowing import KnownAt
-from kfstate.audit.timeline import Timeline
-from kfstate.audit.words import Lang
 from kfstate.machine import Machine
 from kfstate.queries.views import QueueView, SessionView, StepView
 from kfstate.service_state import KfServiceState

@@ -16,7 +16,7 @@ from kfstate.aio.inner import InnerEngine, ask_for_greenlets
 from kfstate.aio.projections import AsyncProjections
 from kfstate.aio.questions import AsyncQuestions
 from kfstate.aio.subscription import AsyncHandler, AsyncSubscription, called
-from kfstate.audit.heads import TreeHead
+from kfstate.audit.proofs.heads import TreeHead
 from kfstate.clock import Clock
 from kfstate.engine import Engine, Recorded
 from kfstate.errors import TransactionError

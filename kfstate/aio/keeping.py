@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kfstate.aio.greenlets import inside
-from kfstate.audit.access import Access
-from kfstate.audit.holding import Hold, Sealed
-from kfstate.audit.receipts import Receipt
-from kfstate.audit.retaining import Retained
+from kfstate.audit.people.access import Access
+from kfstate.audit.people.holding import Hold, Sealed
+from kfstate.audit.people.receipts import Receipt
+from kfstate.audit.people.retaining import Retained
 
 if TYPE_CHECKING:
     from kfstate.audit.face import Audit
@@ -17,7 +17,7 @@ __all__ = ["AsyncKeeping"]
 
 
 class AsyncKeeping:
-    """As :class:`kfstate.audit.keeping.Keeping`."""
+    """As :class:`kfstate.audit.people.face.Keeping`."""
 
     _audit: "Audit"
 

@@ -1,16 +1,16 @@
 """The part of the audits of an AsyncEngine that proves."""
 
 from kfstate.aio.greenlets import inside
-from kfstate.audit.bundle import Proof
 from kfstate.audit.face import Audit
-from kfstate.audit.heads import TreeHead
+from kfstate.audit.proofs.bundle import Proof
+from kfstate.audit.proofs.heads import TreeHead
 from kfstate.projections.folding import Progress
 
 __all__ = ["AsyncProving"]
 
 
 class AsyncProving:
-    """As :class:`kfstate.audit.proving.Proving`."""
+    """As :class:`kfstate.audit.proofs.face.Proving`."""
 
     _audit: Audit
 

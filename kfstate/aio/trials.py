@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfstate.aio.greenlets import inside
-from kfstate.audit.gate import Gate
-from kfstate.audit.spreading import Spreading
-from kfstate.audit.trials import AnyMachine, Comparison
-from kfstate.audit.what_if import Injected, WhatIf
+from kfstate.audit.trials.face import AnyMachine, Comparison
+from kfstate.audit.trials.gate import Gate
+from kfstate.audit.trials.spreading import Spreading
+from kfstate.audit.trials.what_if import Injected, WhatIf
 
 if TYPE_CHECKING:
     from kfstate.audit.face import Audit
@@ -18,7 +18,7 @@ __all__ = ["AsyncTrials"]
 
 
 class AsyncTrials:
-    """As :class:`kfstate.audit.trials.Trials`."""
+    """As :class:`kfstate.audit.trials.face.Trials`."""
 
     _audit: "Audit"
 

@@ -3,24 +3,24 @@
 And what is done about what the log knows of people: erasing, retention, legal holds, receipts, the access log.
 """
 
-from kfstate.audit.access import Access
-from kfstate.audit.as_of import AsOf, Change, StateThen
-from kfstate.audit.bundle import Proof
-from kfstate.audit.changes import FoldedAs, SessionChange
-from kfstate.audit.checking import CheckedProof, check_proof
-from kfstate.audit.explaining import Explained, KeptStep, Tried
 from kfstate.audit.face import Audit
-from kfstate.audit.gate import Gate
-from kfstate.audit.heads import TreeHead
-from kfstate.audit.holding import Hold, Sealed
-from kfstate.audit.kpis import Kpis
-from kfstate.audit.places import Divergence
-from kfstate.audit.receipts import Receipt
-from kfstate.audit.retaining import Retained
-from kfstate.audit.spreading import Spreading
-from kfstate.audit.timeline import Stretch, Timeline
-from kfstate.audit.trials import Comparison
-from kfstate.audit.what_if import WhatIf
+from kfstate.audit.history.as_of import AsOf, Change, StateThen
+from kfstate.audit.history.explaining import Explained, KeptStep, Tried
+from kfstate.audit.history.timeline import Stretch, Timeline
+from kfstate.audit.people.access import Access
+from kfstate.audit.people.holding import Hold, Sealed
+from kfstate.audit.people.receipts import Receipt
+from kfstate.audit.people.retaining import Retained
+from kfstate.audit.proofs.bundle import Proof
+from kfstate.audit.proofs.checking import CheckedProof, check_proof
+from kfstate.audit.proofs.heads import TreeHead
+from kfstate.audit.trials.changes import FoldedAs, SessionChange
+from kfstate.audit.trials.face import Comparison
+from kfstate.audit.trials.gate import Gate
+from kfstate.audit.trials.kpis import Kpis
+from kfstate.audit.trials.places import Divergence
+from kfstate.audit.trials.spreading import Spreading
+from kfstate.audit.trials.what_if import WhatIf
 
 __all__ = [
     "Access",

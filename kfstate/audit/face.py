@@ -1,10 +1,10 @@
 """What an engine offers to auditors: ``engine.audit``."""
 
-from kfstate.audit.asking import Asking
-from kfstate.audit.keeping import Keeping
-from kfstate.audit.proving import Proving
-from kfstate.audit.receipts import Record
-from kfstate.audit.trials import Trials
+from kfstate.audit.history.face import Asking
+from kfstate.audit.people.face import Keeping
+from kfstate.audit.people.receipts import Record
+from kfstate.audit.proofs.face import Proving
+from kfstate.audit.trials.face import Trials
 from kfstate.projections.building import Site
 
 __all__ = ["Audit"]

@@ -51,7 +51,7 @@ def repeat(
         request_id: Number of the request, for the new receipts.
         ctx: The settings of this run.
     """
-    from kfstate.audit.receipts import parse
+    from kfstate.audit.people.receipts import parse
 
     try:
         found = [parse(json.loads(line)) for line in file.read_text("utf-8").splitlines() if line.strip()]

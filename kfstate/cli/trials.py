@@ -15,8 +15,8 @@ from kfstate.cli.output import Column, seconds
 from kfstate.cli.times import time_of
 
 if TYPE_CHECKING:
-    from kfstate.audit.kpis import Kpis
-    from kfstate.audit.spreading import Spreading
+    from kfstate.audit.trials.kpis import Kpis
+    from kfstate.audit.trials.spreading import Spreading
 
 __all__ = ["app", "compare", "gate", "what_if"]
 
@@ -204,7 +204,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _spreading(ctx: Context, processes: int, journal: Path | None) -> "Iterator[Spreading]":
-    from kfstate.audit.spreading import Spreading
+    from kfstate.audit.trials.spreading import Spreading
 
     with ctx.out.progress() as progress:
         task = progress.task_ids[0]
@@ -238,7 +238,7 @@ class _Figure:
 
 
 def _figures(before: "Kpis", after: "Kpis") -> Iterable[_Figure]:
-    from kfstate.audit.kpis import Kpis
+    from kfstate.audit.trials.kpis import Kpis
     from kfstate.queries.views import shown
 
     for name in shown(Kpis):

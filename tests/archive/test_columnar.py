@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfstate.archive.arrow import pa
-from kfstate.archive.columnar import FINAL, fold_table
-from kfstate.archive.compiling import STAMP, jit
-from kfstate.archive.digest import digest
-from kfstate.archive.rules import GUARD_NUMBERS
-from kfstate.archive.scan import scan
+from kfstate.archive.columnar import FINAL, digest, fold_table
+from kfstate.archive.columnar.compiling import STAMP, jit
+from kfstate.archive.columnar.rules import GUARD_NUMBERS
+from kfstate.archive.columnar.scan import scan
 from kfstate.archive.schema import ENTRIES, FOLDED
 from kfstate.machine import MACHINE, Clockwork, Entry, Machine, SessionState, compiled, fold
 from kfstate.machine.guards import GUARDS

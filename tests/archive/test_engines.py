@@ -9,8 +9,7 @@ import attrs
 import pytest
 
 from kfstate.archive import exporting
-from kfstate.archive.digest import digest
-from kfstate.archive.engines import fold_archive, fold_slices, tasks, with_dask, with_pool
+from kfstate.archive.columnar import digest, fold_archive, fold_slices, tasks, with_dask, with_pool
 from kfstate.archive.exporting import export
 from kfstate.errors import ArchiveError
 from kfstate.machine import Clockwork, SessionState, compiled

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from kfstate import Engine
-from kfstate.audit.places import Divergence
-from kfstate.audit.trials import Comparison
+from kfstate.audit.trials.face import Comparison
+from kfstate.audit.trials.places import Divergence
 from kfstate.errors import ArgumentError, CorruptLogError, ProjectionError
 from kfstate.store.dialect import query
 from kfstate.testing import page

@@ -11,7 +11,7 @@ from sqlalchemy import LargeBinary
 from sqlalchemy.engine import make_url
 
 from kfstate import ArgumentError, Engine, Receipt, UnknownConversationError, UnknownCustomerError
-from kfstate.audit.receipts import parse
+from kfstate.audit.people.receipts import parse
 from kfstate.queries.views import as_json
 from kfstate.store import clearing
 from kfstate.store.clearing import _identity

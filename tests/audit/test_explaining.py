@@ -6,8 +6,8 @@ import string
 import pytest
 
 from kfstate import Engine
-from kfstate.audit.report_words import SAID, WORDS
-from kfstate.audit.words_zh import GUARDS_ZH, SAYS_ZH
+from kfstate.audit.history.report_words import SAID, WORDS
+from kfstate.audit.history.words_zh import GUARDS_ZH, SAYS_ZH
 from kfstate.errors import ArgumentError, UnknownConversationError
 from kfstate.machine import MACHINE
 from kfstate.machine.guards import GUARDS

@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from kfstate import Engine
-from kfstate.audit.gate import Gate
-from kfstate.audit.spreading import Spreading
+from kfstate.audit.trials.gate import Gate
+from kfstate.audit.trials.spreading import Spreading
 from kfstate.errors import ArgumentError, CheckpointError, MachineError
 from kfstate.machine import MACHINE, Machine, definition, fold
 from kfstate.projections.tables import kf_session
@@ -201,7 +201,7 @@ def test_parts_and_processes(engine: Engine, tmp_path: Path) -> None:
     """Work that was stopped goes on with the log as it was then, and counts nothing twice; processes find the same."""
     many(engine, 5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kfstate.audit.spreading._AT_ONCE", 2)
+        patch.setattr("kfstate.audit.trials.spreading._AT_ONCE", 2)
         whole = ran(engine, planted())
         path, stop, told = tmp_path / "gate.journal", threading.Event(), list[tuple[int, int]]()
 

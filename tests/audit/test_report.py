@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from kfstate.audit.words import Lang
+from kfstate.audit.history.words import Lang
 from kfstate.store.dialect import query
 from tests.engine.story import DAY2, KF, USER, Teller, change, own, said, wrote
 from tests.engine.worlds import NOW

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kfstate import ArgumentError, Engine, UnknownCustomerError, UnknownHoldError
-from kfstate.audit import retaining
+from kfstate.audit.people import retaining
 from kfstate.store.dialect import query
 from kfstate.testing import FrozenClock, customer_message, page
 from tests.audit.test_erasing import bytes_in, everything

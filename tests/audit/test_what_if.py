@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kfstate import Engine
-from kfstate.audit.what_if import WhatIf
+from kfstate.audit.trials.what_if import WhatIf
 from kfstate.errors import EnvelopeError, UnknownConversationError
 from kfstate.store.dialect import query
 from kfstate.testing import page

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import attrs
 
 from kfstate.archive.arrow import np, pa, pc
-from kfstate.archive.engines import fold_archive, fold_slices, tasks, with_pool
+from kfstate.archive.columnar import fold_archive, fold_slices, tasks, with_pool
 from kfstate.archive.exporting import export, write_table
 from kfstate.archive.layout import read_parts
 from kfstate.archive.reading import entries

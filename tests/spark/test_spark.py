@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from kfstate.archive.digest import digest
-from kfstate.archive.engines import fold_archive, with_spark
+from kfstate.archive.columnar import digest, fold_archive, with_spark
 from kfstate.archive.exporting import export
 from kfstate.store.database import Database
 from tests.archive.world import make, sqlite

@@ -1,0 +1,20 @@
+"""The fold over columns: Arrow in, the last state of each conversation out, in one process or in many.
+
+Needs the extra ``columnar`` (numba, pyarrow, numpy).
+"""
+
+from kfstate.archive.columnar.digesting import digest
+from kfstate.archive.columnar.engines import fold_archive, fold_slices, tasks, with_dask, with_pool, with_spark
+from kfstate.archive.columnar.folding import FINAL, fold_table
+
+__all__ = [
+    "FINAL",
+    "digest",
+    "fold_archive",
+    "fold_slices",
+    "fold_table",
+    "tasks",
+    "with_dask",
+    "with_pool",
+    "with_spark",
+]

@@ -1,0 +1,116 @@
+"""Forgetting one customer, in every account, in one transaction (P9).
+
+The log stays as it is, and so does its chain: what goes is what it only commits to. Payloads, the customer's id, the
+content digests, and what error texts say go; the entries with their typed facts stay, of somebody without a name.
+"""
+
+from collections.abc import Iterable
+
+import attrs
+from sqlalchemy import Connection
+
+from kfstate.audit.people import receipts
+from kfstate.audit.people.holding import keeper
+from kfstate.audit.people.receipts import ACTIONS, Ground, Receipt, Record, refuse_naming
+from kfstate.errors import ArgumentError, ProjectionError, UnknownCustomerError
+from kfstate.projections.refolding import refold
+from kfstate.store.clearing import Clearable, clear_name, clear_payloads, clear_traces
+from kfstate.store.dialect import as_text, overwriting, query
+from kfstate.store.head import lock_head
+from kfstate.store.names import CUSTOMER
+from kfstate.store.read import find_name, streams_by_id
+from kfstate.store.rows import Stream
+
+__all__ = ["back", "erase", "mentions"]
+
+_STREAMS = "SELECT id FROM kf_stream WHERE corp_id = ? AND customer = ? ORDER BY id"
+_ENTRIES = "SELECT position, kind FROM kf_entry WHERE stream = ? ORDER BY position"
+_ELSEWHERE = (
+    "SELECT e.position, e.kind, s.open_kfid, p.body FROM kf_entry e JOIN kf_stream s ON s.id = e.stream "
+    "JOIN kf_payload p ON p.position = e.position WHERE e.position > ? AND s.corp_id = ? AND s.customer = 0 "
+    "AND p.body IS NOT NULL AND NOT (e.kind = 'own_action' AND e.via IN ({})) ORDER BY e.position LIMIT ?"
+).format(", ".join(f"'{action}'" for action in ACTIONS))
+_AT_ONCE = 5_000
+
+
+def mentions(conn: Connection, external_userid: str, *, corp_id: str, after: int = 0) -> tuple[list[Clearable], int]:
+    """Return the entries of no customer's whose payload has this id, from a position on, and the last one looked at.
+
+    What could not be decoded, and what services said of a whole account, stands in no conversation.
+    """
+    wanted, found = external_userid.encode(), list[Clearable]()
+    while rows := query(conn, _ELSEWHERE, (after, corp_id, _AT_ONCE)):
+        found += [Clearable(row[0], row[1], as_text(row[2])) for row in rows if wanted in bytes(row[3])]
+        after = rows[-1][0]
+    return found, after
+
+
+def erase(
+    conn: Connection,
+    record: Record,
+    ground: Ground,
+    external_userid: str,
+    *,
+    elsewhere: Iterable[Clearable],
+    looked_at: int,
+    now: int,
+    corp_id: str,
+) -> Receipt:
+    """Forget a customer in this transaction, and return the receipt.
+
+    ``elsewhere`` is what :func:`mentions` found before the transaction, up to ``looked_at``. Raises
+    :class:`~kfstate.errors.UnknownCustomerError`, :class:`~kfstate.errors.ArgumentError`.
+    """
+    refuse_naming(external_userid, **attrs.asdict(ground))
+    lock_head(conn)
+    customer = find_name(conn, corp_id, CUSTOMER, external_userid)
+    if customer is None:
+        raise UnknownCustomerError(external_userid)
+    keeps = keeper(conn, now=now, corp_id=corp_id)
+    streams = [row[0] for row in query(conn, _STREAMS, (corp_id, customer))]
+    of = streams_by_id(conn, streams)
+    said = [
+        Clearable(position, kind, of[stream].open_kfid, customer)
+        for stream in streams
+        for position, kind in query(conn, _ENTRIES, (stream,))
+    ]
+    further, _ = mentions(conn, external_userid, corp_id=corp_id, after=looked_at)
+    named = [attrs.evolve(entry, customer=customer) for entry in (*elsewhere, *further)]
+    with overwriting(conn):
+        cleared = clear_payloads(conn, [*said, *named], corp_id=corp_id, keeps=keeps, now=now)
+        letters = clear_traces(conn, [entry.position for entry in said], external_userid)
+        clear_name(conn, customer, corp_id=corp_id, held=keeps(customer), now=now)
+        refolded = sum(_refolded(conn, of[stream]) for stream in streams)
+    return receipts.write(
+        conn, record, "erased", ground, cleared, customer=customer, commitment=_named(conn, customer)[0],
+        entries=len(said), dead_letters=letters, refolded=refolded,
+        accounts=tuple(of[stream].open_kfid for stream in streams),
+    )  # fmt: skip
+
+
+def back(conn: Connection, receipt: Receipt, *, corp_id: str) -> str | None:
+    """Return who was erased by a receipt and is known again, because an older copy was restored; None: nobody.
+
+    Raises :class:`~kfstate.errors.ArgumentError` where the receipt is of another log.
+    """
+    commitment, external_userid = _named(conn, receipt.customer or 0, corp_id)
+    if receipt.action != "erased" or commitment != receipt.commitment:
+        raise ArgumentError(name="receipts", value=str(receipt.position), allowed="receipts of erasures of this log")
+    return external_userid
+
+
+def _named(conn: Connection, customer: int, corp_id: str | None = None) -> tuple[str, str | None]:
+    """Return what the log commits to in place of a customer's id, and the id, if it is still there."""
+    found = query(conn, "SELECT commitment, value, corp_id FROM kf_name WHERE id = ?", (customer,))
+    if not found or (corp_id is not None and as_text(found[0][2]) != corp_id):
+        return "", None
+    return bytes(found[0][0]).hex(), None if found[0][1] is None else as_text(found[0][1])
+
+
+def _refolded(conn: Connection, stream: Stream) -> bool:
+    """Fold a conversation again, without its payloads. What cannot be folded in place has the same rows anyway (P2)."""
+    try:
+        refold(conn, stream, "")
+    except ProjectionError:
+        return False
+    return True

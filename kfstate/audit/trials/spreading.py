@@ -1,0 +1,232 @@
+"""Work on all conversations of a log: in parts, by several processes, and gone on with where it was interrupted."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack, nullcontext
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+import msgspec
+from sqlalchemy import Connection
+
+from kfstate.audit.trials.changes import SessionChange
+from kfstate.audit.trials.journal import Journal
+from kfstate.audit.trials.kpis import Tally
+from kfstate.audit.trials.places import Divergence
+from kfstate.clock import SECOND
+from kfstate.concurrency import Signal
+from kfstate.errors import ArgumentError
+from kfstate.projections.building import Site
+from kfstate.store.checkpoint import Checkpoint, checkpoint_at, hold
+from kfstate.store.database import Database
+from kfstate.store.dialect import query
+from kfstate.store.head import read_head
+from kfstate.store.sqlite import in_memory
+
+__all__ = ["Job", "Part", "Progress", "Scope", "Spreading", "conversations", "over_log", "scope", "spread"]
+
+_AT_ONCE = 200
+"""How many conversations a part has."""
+_LOOK = 0.05
+"""Seconds after which it is looked whether a part is done, or a stop was raised."""
+_UNITS = 1 << 64
+
+Progress = Callable[[int, int], None]
+"""Told how many conversations are done, and of how many."""
+
+
+@attrs.define
+class Part:
+    """What came of some conversations; those of several parts add up."""
+
+    conversations: int = 0
+    entries: int = 0
+    before: Tally = attrs.Factory(Tally)
+    after: Tally = attrs.Factory(Tally)
+    changed: list[SessionChange] = attrs.Factory(list)
+    apart: list[Divergence] = attrs.Factory(list)
+
+    def merge(self, other: "Part") -> None:
+        """Add what came of others."""
+        self.conversations += other.conversations
+        self.entries += other.entries
+        self.before.merge(other.before)
+        self.after.merge(other.after)
+        self.changed += other.changed
+        self.apart += other.apart
+
+
+class Job(Protocol):
+    """What is done with conversations. Plain data: it goes to other processes."""
+
+    def run(self, conn: Connection, streams: Sequence[int]) -> Part:
+        """Do it with these."""
+        ...
+
+
+@attrs.frozen
+class Scope:
+    """How much of a log is worked on: up to a place of it, and the second at which that was stored."""
+
+    checkpoint: Checkpoint
+    second: int
+
+
+@attrs.frozen
+class Spreading:
+    """How work on a whole log is done.
+
+    ``processes``: how many at once. ``journal``: a file in which what is done is kept, so that it goes on there.
+    ``progress`` is told how many conversations are done, and of how many. ``stop`` ends it.
+    """
+
+    processes: int = 1
+    journal: Path | str | None = None
+    progress: Progress | None = None
+    stop: Signal | None = None
+
+
+def scope(conn: Connection, journal: Journal | None = None) -> Scope:
+    """Return the scope that a journal began with, else the whole log.
+
+    Raises :class:`~kfstate.errors.CheckpointError` where the journal is of another log.
+    """
+    if journal is not None and journal.scope is not None:
+        known = Scope(Checkpoint.parse(journal.scope[0]), journal.scope[1])
+        hold(conn, known.checkpoint)
+        return known
+    head = read_head(conn)
+    return Scope(checkpoint_at(conn, head.position), head.recorded_at // SECOND)
+
+
+def conversations(conn: Connection, corp_id: str, sample: float = 1.0) -> list[int]:
+    """Return the streams of the conversations, or of this part of them: always the same ones."""
+    if not 0 < sample <= 1:
+        raise ArgumentError("sample", repr(sample), "a number above 0, at most 1")
+    sql = "SELECT id FROM kf_stream WHERE corp_id = ? AND kind = 'conversation' ORDER BY id"
+    found = [id_ for (id_,) in query(conn, sql, (corp_id,))]
+    return found if sample == 1 else [id_ for id_ in found if _share(id_) < sample * _UNITS]
+
+
+def _share(stream: int) -> int:
+    return int.from_bytes(sha256(b"kfstate %d" % stream).digest()[:8], "big")
+
+
+def spread(
+    site: Site,
+    job: Job,
+    streams: Sequence[int],
+    *,
+    processes: int = 1,
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+    stop: Signal | None = None,
+) -> Part | None:
+    """Do a job with all these conversations and return what came of it; None where ``stop`` was raised before the end.
+
+    What a journal has is not done again. With several processes each opens the database for itself.
+    """
+    if processes < 1:
+        raise ArgumentError("processes", repr(processes), "a number from 1 on")
+    stop = stop or site.signal()
+    chunks = [streams[start : start + _AT_ONCE] for start in range(0, len(streams), _AT_ONCE)]
+    found: dict[int, Part] = {}
+    done = 0
+    for number, content in (journal.parts if journal is not None else {}).items():
+        found[number] = msgspec.json.decode(content, type=Part)
+    left = [number for number in range(len(chunks)) if number not in found]
+    done = sum(len(chunks[number]) for number in found if number < len(chunks))
+    alone = processes == 1
+    doing = (
+        _here(site, job, chunks, left, stop) if alone else _beside(site, job, chunks, left, stop, processes=processes)
+    )
+    for number, part in doing:
+        found[number] = part
+        if journal is not None:
+            journal.add(number, msgspec.json.encode(part))
+        done += len(chunks[number])
+        if progress is not None:
+            progress(done, len(streams))
+    if len(found) < len(chunks):
+        return None
+    whole = Part()
+    for number in sorted(found):
+        whole.merge(found[number])
+    return whole
+
+
+def over_log(
+    site: Site,
+    work: Mapping[str, Any],
+    job: Callable[[Scope], Job],
+    *,
+    corp_id: str,
+    sample: float = 1.0,
+    how: Spreading | None = None,
+) -> tuple[Scope, Part | None]:
+    """Do a job with all conversations of the log, or this part of them; see :func:`spread` for what comes of it.
+
+    ``work`` is what a journal knows the work by.
+    """
+    how = how or Spreading()
+    known = {**work, "corp_id": corp_id, "sample": sample}
+    with Journal(how.journal, known) if how.journal is not None else nullcontext() as journal:
+        with site.database.reading() as conn:
+            found = scope(conn, journal)
+            streams = conversations(conn, corp_id, sample)
+        if journal is not None:
+            journal.begin((str(found.checkpoint), found.second))
+        return found, spread(
+            site, job(found), streams, processes=how.processes, journal=journal, progress=how.progress, stop=how.stop
+        )
+
+
+Chunks = Sequence[Sequence[int]]
+
+
+def _here(site: Site, job: Job, chunks: Chunks, left: Sequence[int], stop: Signal) -> Iterator[tuple[int, Part]]:
+    for number in left:
+        if stop.is_set():
+            return
+        with site.database.reading() as conn:
+            part = job.run(conn, chunks[number])
+        yield number, part
+
+
+def _beside(
+    site: Site, job: Job, chunks: Chunks, left: Sequence[int], stop: Signal, *, processes: int
+) -> Iterator[tuple[int, Part]]:
+    url = site.database.engine.url
+    if url.get_backend_name() == "sqlite" and in_memory(url):
+        raise ArgumentError("processes", str(processes), "1: no other process can see a database in memory")
+    text = url.render_as_string(hide_password=False)
+    pause = site.signal()
+    with ExitStack() as closing:
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+        closing.callback(pool.shutdown, cancel_futures=True)
+        waiting: dict[Future[bytes], int] = {}
+        pending = list(reversed(left))
+        while (pending or waiting) and not stop.is_set():
+            while pending and len(waiting) < 2 * processes:
+                number = pending.pop()
+                waiting[pool.submit(_work, text, job, chunks[number])] = number
+            ended = wait(waiting, timeout=0, return_when=FIRST_COMPLETED).done
+            for future in ended:
+                yield waiting.pop(future), msgspec.json.decode(future.result(), type=Part)
+            if not ended:
+                pause.wait(_LOOK)
+
+
+_opened: dict[str, Database] = {}
+"""In a process of the pool: the database, for all of its parts."""
+
+
+def _work(url: str, job: Job, streams: Sequence[int]) -> bytes:
+    database = _opened.get(url)
+    if database is None:
+        database = _opened[url] = Database(url)
+    with database.reading() as conn:
+        return msgspec.json.encode(job.run(conn, streams))
