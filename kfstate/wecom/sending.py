@@ -132,8 +132,8 @@ class _Message:
     def known(self, earlier: Earlier) -> Sent | None:
         """Return what became of an earlier attempt; None: nothing, or nobody knows, so that the msgid goes again."""
         intent = earlier.intent
-        ours = (self.errand.external_userid, self.via, self.code)
-        if (intent.external_userid, intent.via, intent.code) != ours or not self._is_said(intent.position):
+        ours = (self.errand.external_userid, self.via)
+        if (intent.external_userid, intent.via) != ours or not self._is_said(intent.position):
             told = f"one that is new, or the same {intent.via} to {intent.external_userid} (entry {intent.position})"
             raise ArgumentError(name="key", value=repr(self.key), allowed=told)
         earlier = self.errand.settled(earlier)

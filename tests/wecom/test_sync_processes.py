@@ -19,6 +19,8 @@ from tests.wecom.syncer import LEASE
 
 __all__: list[str] = []
 
+PROCESSES = 3
+
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.databases("sqlite", "pg18"), pytest.mark.slow]
 
@@ -87,11 +89,10 @@ def fleet(url: str) -> Iterator[Fleet]:
             process.communicate()
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_one_is_killed_again_and_again(fleet: Fleet, count: int) -> None:
+def test_one_is_killed_again_and_again(fleet: Fleet) -> None:
     """Whoever pulls, and whoever dies at it: the log has each entry once, and the projections are the log's."""
     with Engine(fleet.url) as engine:
-        for _ in range(count):
+        for _ in range(PROCESSES):
             fleet.begin()
         for _ in range(3):
             fleet.talk(20)
@@ -101,7 +102,7 @@ def test_one_is_killed_again_and_again(fleet: Fleet, count: int) -> None:
         fleet.talk(20)
         assert eventually(lambda: fleet.is_whole(engine), 30)
         told = fleet.end()
-        assert [("stopped\n", True)] * count == [(said, took < 5) for said, took in told]
+        assert [("stopped\n", True)] * PROCESSES == [(said, took < 5) for said, took in told]
         assert fleet.is_whole(engine)
         assert None is engine.verify().damage
         assert 0 == engine.check().different

@@ -28,7 +28,7 @@ from tests.wecom.living import AES_KEY, TOKEN
 
 __all__: list[str] = []
 
-CONVERSATIONS = int(os.environ.get("KFSTATE_END_TO_END", "80"))
+CONVERSATIONS = int(os.environ.get("KFSTATE_END_TO_END", "60"))
 SEED = os.environ.get("KFSTATE_END_TO_END_SEED", "1")
 PROCESSES = 3
 LATE = 2.0
