@@ -19,6 +19,8 @@ from tests.engine.worlds import ASIDE, NOW, STRANGE, pages_of, seeded
 
 __all__: list[str] = []
 
+pytestmark = pytest.mark.databases("sqlite", "pg18", "mariadb")
+
 FIRST = page([customer_message("wkA", "wm1", NOW)], next_cursor="c1")
 SECOND = page(
     [session_status_change(1, "wkA", "wm1", NOW + 5, new="li"), customer_message("wkA", "wm2", NOW + 6)],

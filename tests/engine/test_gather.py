@@ -28,6 +28,8 @@ from tests.engine.worlds import NOW
 
 __all__: list[str] = []
 
+pytestmark = pytest.mark.databases("sqlite", "pg18", "mariadb")
+
 
 def act(number: int, customer: str = "wm1", **more: Any) -> dict[str, Any]:
     """Return an own entry that tells itself apart by ``via``."""

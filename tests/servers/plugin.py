@@ -1,7 +1,7 @@
 """The fixtures, and what a run begins and ends with."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +17,10 @@ pytest.register_assert_rewrite("kfstate.testing.contract")
 
 SERVERS = ("pg15", "pg18", "mariadb")
 DATABASES = ("sqlite", *SERVERS)
-NEAR = frozenset({"adversarial", "contract", "feed", "servers", "store"})
-"""The folders of tests that run on every release of a server; above them, the newest PostgreSQL stands for both."""
+OLDEST = frozenset({"adversarial", "contract", "servers"})
+"""The folders of tests that run on PostgreSQL 15, too; elsewhere the newest stands for both."""
+ABOVE = frozenset({"engine"})
+"""Those whose tests do not run on MariaDB, as long as they do not ask for it: the contract does, through the engine."""
 _RUN = pytest.StashKey[Run]()
 
 
@@ -67,8 +69,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if fixture is None:
         return
     marker = next(metafunc.definition.iter_markers("databases"), None)
-    near = NEAR & {part.name for part in metafunc.definition.path.parents}
-    default = [name for name in (DATABASES if fixture == "database" else SERVERS) if near or name != "pg15"]
+    default = _kept(metafunc.definition.path, DATABASES if fixture == "database" else SERVERS)
     wanted = [
         one for name in (marker.args if marker else default) for one in (SERVERS if name == "servers" else [name])
     ]
@@ -78,6 +79,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     reason = "left out by KFSTATE_TEST_WITHOUT"
     params = [pytest.param(name, marks=pytest.mark.skip(reason=reason) if name in without else ()) for name in wanted]
     metafunc.parametrize(fixture, params, ids=wanted, indirect=True)
+
+
+def _kept(path: Path, names: Iterable[str]) -> list[str]:
+    """Return the databases that the tests of a file run on where they do not say: time is short."""
+    folders = {part.name for part in path.parents}
+    left = (set() if folders & OLDEST else {"pg15"}) | ({"mariadb"} if folders & ABOVE else set())
+    return [name for name in names if name not in left]
 
 
 class _Shared:

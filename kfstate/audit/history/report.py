@@ -130,7 +130,7 @@ class _Writer:
 
     def sessions(self, sessions: Sequence[SessionView]) -> str:
         headings = (
-            "session", "opened", "opened by", "queued at", "waited", "abandoned", "taken", "first reply", "ended",
+            "session", "opened", "opened by", "queued at", "waited", "abandoned", "taken", "first robot reply", "ended",
             "ended by", "transfers", "customer's messages", "servicers' messages", "sends", "last message by",
             "repairs",
         )  # fmt: skip

@@ -65,6 +65,7 @@ WORDS = {
     "ended by": "结束方式",
     "entry": "记录位置",
     "first reply": "首次回复",
+    "first robot reply": "首次机器人回复",
     "from": "从",
     "happened": "发生时间",
     "kind": "类型",
