@@ -261,21 +261,7 @@ PROBLEMS = (_text("source", "source"), _text("path", "path"), _text("reason", "r
 def conversation_facts(view: Any) -> dict[str, object]:
     """Return what is known of one conversation, word by word."""
     window = view.send_window
-    return {
-        "account": view.open_kfid,
-        "customer": view.external_userid,
-        "state": view.service_state,
-        "servicer": view.servicer_userid,
-        "previous servicer": view.previous_servicer_userid,
-        "since": view.since,
-        "queued since": view.queued_since,
-        "session": view.session,
-        "opened by": view.opened_by,
-        "evidence": view.evidence,
-        "doubt": view.doubt,
-        "deciding entry": view.position,
-        "customer wrote": view.last_customer_message_at,
-        "expires": view.expires_at,
+    return _facts(view) | {
         "sends used": window.used,
         "sends left": window.left,
         "sends until": window.until,
@@ -291,7 +277,12 @@ def then_facts(found: Any) -> dict[str, object]:
     view = found.state
     if view is None:
         return facts | {"state": "not known"}
-    return facts | {
+    return facts | _facts(view) | {"sends used": view.sends, "machine": view.machine}
+
+
+def _facts(view: Any) -> dict[str, object]:
+    """Return what is said of a conversation, now as of any time."""
+    return {
         "account": view.open_kfid,
         "customer": view.external_userid,
         "state": view.service_state,
@@ -306,6 +297,4 @@ def then_facts(found: Any) -> dict[str, object]:
         "deciding entry": view.position,
         "customer wrote": view.last_customer_message_at,
         "expires": view.expires_at,
-        "sends used": view.sends,
-        "machine": view.machine,
     }

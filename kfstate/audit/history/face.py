@@ -1,6 +1,6 @@
 """The questions of ``engine.audit`` about what was known when."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -13,14 +13,14 @@ from kfstate.audit.history import report as reporting
 from kfstate.audit.history.as_of import AsOf, StateThen
 from kfstate.audit.history.explaining import Explained
 from kfstate.audit.history.report import Sealed
-from kfstate.audit.history.stories import Story, names_of, stories, streams, streams_with
+from kfstate.audit.history.stories import Names, Story, names_of, stories, streams, streams_with
 from kfstate.audit.history.timeline import Timeline, stretches_of
 from kfstate.audit.history.words import Lang, sentence_of
 from kfstate.audit.knowing import Known, KnownAt, machine_at, machine_named, moment, position_at
 from kfstate.audit.proofs import heads
 from kfstate.clock import SECOND
 from kfstate.errors import ArgumentError, UnknownConversationError
-from kfstate.machine import Machine
+from kfstate.machine import Machine, Step
 from kfstate.projections.building import Site
 from kfstate.queries.conversations import state_of
 from kfstate.queries.entries import entry_views
@@ -193,7 +193,9 @@ class Asking:
         Its ``text()`` and ``mermaid()`` draw it.
         """
         with self._asked(at, known_at, machine) as asked:
-            return _timeline(asked, self._story(asked, open_kfid, external_userid))
+            story = self._story(asked, open_kfid, external_userid)
+            steps = story.steps(asked.known.position, asked.second, asked.machine)
+            return _timeline(asked, story, steps, names_of(asked.conn, story.entries))
 
     def report(
         self,
@@ -219,7 +221,7 @@ class Asking:
             said = [telling.named(step, names) for step in steps]
             rows = rows_at(asked.conn, (step.entry.position for step in steps))
             return reporting.report(
-                _timeline(asked, story),
+                _timeline(asked, story, steps, names),
                 {entry.position: entry for entry in entry_views(asked.conn, map(rows.__getitem__, sorted(rows)))},
                 _sealed(asked.conn, rows, verified=verified),
                 words={one.entry.position: (sentence_of(one, "en"), sentence_of(one, "zh")) for one in said},
@@ -262,9 +264,7 @@ class Asking:
         return [stream for stream in known if stream in around]
 
 
-def _timeline(asked: Asked, story: Story) -> Timeline:
-    steps = story.steps(asked.known.position, asked.second, asked.machine)
-    names = names_of(asked.conn, story.entries)
+def _timeline(asked: Asked, story: Story, steps: Sequence[Step], names: Names) -> Timeline:
     known = bool(story.known(asked.known.position))
     found = story.after(steps, asked.known.position, asked.second, asked.machine) if known else None
     told = telling.sessions_of(steps, asked.second, asked.machine)
