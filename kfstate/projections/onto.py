@@ -7,9 +7,9 @@ from kfstate.machine.entry import Entry
 from kfstate.machine.fold import Step, expire, steps
 from kfstate.machine.state import SessionState, pack
 from kfstate.projections.conversations import Conversation, packed
-from kfstate.projections.sessions import Session, end, take
+from kfstate.projections.sessions import Segment, Session, end, take
 
-__all__ = ["expire_onto", "fold_onto"]
+__all__ = ["expire_onto", "fold_onto", "follow", "parts"]
 
 _FINISHED = 4
 
@@ -24,20 +24,31 @@ def fold_onto(machine: Machine, held: Conversation, group: Sequence[Entry], skip
     queued_since = state.queued_since
     folded = steps(machine, state, group, skip)
     for place, step in enumerate(folded):
-        number = step.session
-        session = held.session
-        if session is not None and session.ended is None and step.expired_at is not None:
-            end(session, held.segment, step.expired_at, "expiry", queued_since)
-        if session is None or session.number != number:
-            session = _open(held, step, None if place else before) if number else None
-        if session is not None:
-            segment = take(session, held.segment, step, queued_since)
-            if segment is not held.segment:
-                if held.segment is not None:
-                    held.closed.append(held.segment)
-                held.segment = segment
+        follow(held, step, queued_since, None if place else before)
         queued_since = step.queued_since
     return folded
+
+
+def follow(held: Conversation, step: Step, queued_before: int | None, before: tuple[object, ...] | None = None) -> None:
+    """Let a step add to the session that it belongs to; ``before`` is the packed state that a new one builds on."""
+    session = held.session
+    if session is not None and session.ended is None and step.expired_at is not None:
+        end(session, held.segment, step.expired_at, "expiry", queued_before)
+    if session is None or session.number != step.session:
+        session = _open(held, step, before) if step.session else None
+    if session is not None:
+        segment = take(session, held.segment, step, queued_before)
+        if segment is not held.segment:
+            if held.segment is not None:
+                held.closed.append(held.segment)
+            held.segment = segment
+
+
+def parts(held: Conversation) -> tuple[tuple[Session, ...], tuple[Segment, ...]]:
+    """Return the sessions and the segments of a conversation that was followed from its beginning."""
+    all_ = [*held.closed, *(part for part in (held.session, held.segment) if part is not None)]
+    sessions = tuple(part for part in all_ if isinstance(part, Session))
+    return sessions, tuple(part for part in all_ if isinstance(part, Segment))
 
 
 def expire_onto(machine: Machine, held: Conversation, now: int) -> int | None:

@@ -153,7 +153,7 @@ class Asking:
             ids = self._streams(asked, open_kfid, external_userid, running=bool(running))
             for story in stories(asked.conn, ids):
                 steps = story.steps(asked.known.position, asked.second, asked.machine)
-                told = telling.sessions_of(steps, asked.second, asked.machine)
+                told = telling.sessions_of(story, steps, asked.second, asked.machine)
                 views = telling.session_views(story, told, names_of(asked.conn, story.entries))
                 found += [view for view in views if running in {None, view.ended_at is None}]
         return found
@@ -267,7 +267,7 @@ class Asking:
 def _timeline(asked: Asked, story: Story, steps: Sequence[Step], names: Names) -> Timeline:
     known = bool(story.known(asked.known.position))
     found = story.after(steps, asked.known.position, asked.second, asked.machine) if known else None
-    told = telling.sessions_of(steps, asked.second, asked.machine)
+    told = telling.sessions_of(story, steps, asked.second, asked.machine)
     return Timeline(
         open_kfid=story.stream.open_kfid,
         external_userid=story.external_userid,

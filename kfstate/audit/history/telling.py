@@ -6,7 +6,9 @@ from kfstate.audit.history.stories import Names, Noted, Story
 from kfstate.machine import Machine, SessionState, Step
 from kfstate.machine.fold import expire
 from kfstate.machine.state import initial
-from kfstate.projections.sessions import Segment, Session, end, take
+from kfstate.projections.conversations import new
+from kfstate.projections.onto import expire_onto, follow, parts
+from kfstate.projections.sessions import Segment, Session
 from kfstate.queries.views import SegmentView, SessionView, StepView, at_second, at_time
 from kfstate.service_state import KfServiceState
 
@@ -82,43 +84,17 @@ def step_views(story: Story, steps: Iterable[Step], second: int, machine: Machin
     return views if due is None else [*views, expiry_view(due, state, machine, names)]
 
 
-def sessions_of(steps: Sequence[Step], second: int, machine: Machine) -> Told:
+def sessions_of(story: Story, steps: Sequence[Step], second: int, machine: Machine) -> Told:
     """Return the sessions that steps add up to, as the projections have them, with an end that is due."""
-    told: Told = []
+    held = new(story.stream)
     queued_since: int | None = None
     for step in steps:
-        session, segment = _last(told)
-        if session is not None and session.ended is None and step.expired_at is not None:
-            end(session, segment, step.expired_at, "expiry", queued_since)
-        if step.session and (session is None or session.number != step.session):
-            session, segment = _opened(step), None
-            if session is not None:
-                told.append((session, []))
-        if session is not None:
-            taken = take(session, segment, step, queued_since)
-            if taken is not None and taken is not segment:
-                told[-1][1].append(taken)
+        follow(held, step, queued_since)
         queued_since = step.queued_since
-    if steps:
-        session, segment = _last(told)
-        due = expire(machine, steps[-1].state, second)
-        if session is not None and session.ended is None and due is not None:
-            end(session, segment, due, "expiry", queued_since)
-    return told
-
-
-def _last(told: Told) -> tuple[Session | None, Segment | None]:
-    if not told:
-        return None, None
-    session, segments = told[-1]
-    return session, segments[-1] if segments else None
-
-
-def _opened(step: Step) -> Session | None:
-    state = step.state
-    if state.session_id is None or state.opened is None or state.opened_by is None:
-        return None
-    return Session(step.entry.stream, state.session, state.session_id, state.opened, state.opened_by, state.reopens)
+    held.state = steps[-1].state if steps else held.state
+    expire_onto(machine, held, second)
+    sessions, segments = parts(held)
+    return [(session, [segment for segment in segments if segment.session == session.number]) for session in sessions]
 
 
 def session_views(story: Story, told: Told, names: Names) -> list[SessionView]:

@@ -15,7 +15,7 @@ from kfstate.machine.entry import Entry
 from kfstate.machine.fold import Step, in_seconds, left_out
 from kfstate.machine.state import SessionState
 from kfstate.projections.conversations import new
-from kfstate.projections.onto import expire_onto, fold_onto
+from kfstate.projections.onto import expire_onto, fold_onto, parts
 from kfstate.projections.sessions import Segment, Session
 from kfstate.store.dialect import query_in
 from kfstate.store.rows import Stream
@@ -69,13 +69,8 @@ def tell(
         taken += fold_onto(folding, held, group, skip)
     if now is not None:
         expire_onto(folding if turn is None or now < turn.second else turn.machine, held, now)
-    parts = [*held.closed, *(part for part in (held.session, held.segment) if part is not None)]
-    return Told(
-        steps=tuple(taken),
-        sessions=tuple(part for part in parts if isinstance(part, Session)),
-        segments=tuple(part for part in parts if isinstance(part, Segment)),
-        state=held.state,
-    )
+    sessions, segments = parts(held)
+    return Told(steps=tuple(taken), sessions=sessions, segments=segments, state=held.state)
 
 
 def entries_of(conn: Connection, streams: Iterable[int], until: int) -> dict[int, list[Entry]]:
