@@ -37,6 +37,7 @@ from kfstate.service_state import KfServiceState
 from kfstate.store import cursor as cursors
 from kfstate.store import verify
 from kfstate.store.checkpoint import Checkpoint
+from kfstate.store.crew import Crew
 from kfstate.store.cursor import Cursor
 from kfstate.store.database import Database
 from kfstate.store.dialect import query
@@ -253,16 +254,18 @@ class Engine(Feed, Questions):
         first: int | None = None,
         last: int | None = None,
         progress: live.Progress | None = None,
+        processes: int = 1,
     ) -> verify.Verified:
         """Recompute the hash chain over the log, or a range of it, and the commitments of its payloads.
 
         ``expect`` is the ``anchor`` of an earlier verification, ``POSITION:CHAIN``, a checkpoint, or a head that
         :attr:`audit` gave, kept elsewhere: a log that has another chain there, or ends before, is not the one of then.
-        Raises ValueError where it is none of these.
+        Where there is much to verify, as many ``processes`` work at once. Raises ValueError where ``expect`` is none of
+        these.
         """
         anchor = None if expect is None else verify.anchor_of(str(expect))
-        with self._reading() as conn:
-            return verify.verify(conn, first=first, last=last, anchor=anchor, progress=progress)
+        with Crew(self._database, processes, self._concurrency.signal) as crew, self._reading() as conn:
+            return verify.verify(conn, first=first, last=last, anchor=anchor, progress=progress, crew=crew)
 
     def position(self) -> int:
         """Return the position of the last entry of the log."""

@@ -244,9 +244,10 @@ class AsyncEngine(AsyncQuestions):
         first: int | None = None,
         last: int | None = None,
         progress: live.Progress | None = None,
+        processes: int = 1,
     ) -> verify.Verified:
         """As :meth:`kfstate.Engine.verify`."""
-        return await self._run(Engine.verify, expect, first=first, last=last, progress=progress)
+        return await self._run(Engine.verify, expect, first=first, last=last, progress=progress, processes=processes)
 
     async def position(self) -> int:
         """As :meth:`kfstate.Engine.position`."""

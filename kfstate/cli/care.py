@@ -38,7 +38,14 @@ def rebuild(*, check: Annotated[bool, Parameter(negative="")] = False, ctx: Give
     return Exit.REJECTED if tables else Exit.OK
 
 
-def verify(*, expect: str | None = None, first: int | None = None, last: int | None = None, ctx: Given) -> int:
+def verify(
+    *,
+    expect: str | None = None,
+    first: int | None = None,
+    last: int | None = None,
+    processes: int | None = None,
+    ctx: Given,
+) -> int:
     """Recompute the hash chain over the log, and say at which position it does not hold.
 
     Args:
@@ -46,8 +53,10 @@ def verify(*, expect: str | None = None, first: int | None = None, last: int | N
             kept elsewhere: a log that has another chain there, or that ends before, was written anew or lost its end.
         first: Position to begin with, against the link of the entry before it (default: the first).
         last: Position to end with (default: the last).
+        processes: How many processes work at once (default: one for each core, where there is much to verify).
         ctx: The settings of this run.
     """
+    from kfstate.store.crew import cores
     from kfstate.store.verify import anchor_of
 
     try:
@@ -58,7 +67,9 @@ def verify(*, expect: str | None = None, first: int | None = None, last: int | N
     with ctx.reader() as engine:
         total = (engine.position() if last is None else last) - (first or 1) + 1
         with ctx.out.counting(total) as done:
-            found = engine.verify(expect, first=first, last=last, progress=done)
+            found = engine.verify(
+                expect, first=first, last=last, progress=done, processes=cores() if processes is None else processes
+            )
         told = found.anchor if found.damage is None else f"damage at {found.damage.position}"
         noted(ctx, engine, "verify", detail=expect or "", result=told)
     damage = found.damage

@@ -1,5 +1,7 @@
 """Commitments of names and prefixes of streams, as far as whoever recomputes leaves has needed them."""
 
+from collections.abc import Set as AbstractSet
+
 import attrs
 from sqlalchemy import Connection
 
@@ -28,12 +30,13 @@ class Commitments:
     forgotten: set[int] = attrs.field(factory=set)
     """Streams whose customer was erased."""
 
-    def load(self, rows: list[EntryRow]) -> None:
-        """Read what these rows need and was not read before."""
-        streams = streams_by_id(self.conn, {row.stream for row in rows} - self.prefixes.keys())
-        ids = {id_ for row in rows for id_ in (row.servicer_from, row.servicer_to) if id_}
-        ids |= {id_ for stream in streams.values() for id_ in (stream.customer, stream.servicer) if id_}
-        self._load_names(ids - self.commitments.keys())
+    def load(self, ids: AbstractSet[int], servicers: AbstractSet[int]) -> None:
+        """Read what entries of these streams that name these servicers need, and was not read before."""
+        streams = streams_by_id(self.conn, ids - self.prefixes.keys())
+        names = servicers - {0} | {
+            id_ for stream in streams.values() for id_ in (stream.customer, stream.servicer) if id_
+        }
+        self._load_names(names - self.commitments.keys())
         for id_, stream in streams.items():
             customer, servicer = self.commitments.get(stream.customer), self.commitments.get(stream.servicer)
             if stream.customer in self.erased:
@@ -43,7 +46,7 @@ class Commitments:
                 if name in self.bad:
                     self.bad[-id_] = self.bad[name]
 
-    def _load_names(self, ids: set[int]) -> None:
+    def _load_names(self, ids: AbstractSet[int]) -> None:
         sql = "SELECT id, kind, salt, value, folded, commitment FROM kf_name WHERE id IN (??)"
         for id_, kind, salt, value, folded, commitment in query_in(self.conn, sql, sorted(ids)):
             self.commitments[id_] = bytes(commitment)

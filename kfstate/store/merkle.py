@@ -33,6 +33,26 @@ class Tree:
             nodes = [_sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
             level += 1
 
+    def join(self, other: "Tree") -> None:
+        """Take the leaves of a tree that are the next ones, which grew by itself.
+
+        This one has a multiple of the least power of two that is not less than the number of those.
+        """
+        for level, node in reversed(list(enumerate(other._left))):  # noqa: SLF001 (of the same class)
+            if node is not None:
+                self._put(level, node)
+
+    def _put(self, level: int, node: bytes) -> None:
+        """Take the root of a full subtree of 2**level leaves."""
+        while True:
+            self._left += [None] * (level + 1 - len(self._left))
+            waiting = self._left[level]
+            if waiting is None:
+                self._left[level] = node
+                return
+            self._left[level] = None
+            level, node = level + 1, _node(waiting, node)
+
     def root(self) -> bytes:
         """Return the root over all leaves taken so far."""
         root: bytes | None = None

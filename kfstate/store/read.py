@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from kfstate.errors import CorruptLogError
 from kfstate.machine.entry import Entry
+from kfstate.store.backend import Rows
 from kfstate.store.dialect import as_text, query, query_in
 from kfstate.store.facts import is_id, sought
 from kfstate.store.names import CUSTOMER, SERVICER, fold_name
@@ -23,6 +24,7 @@ __all__ = [
     "fold_entries",
     "names_by_id",
     "payloads",
+    "plain_rows",
     "rows_after",
     "rows_at",
     "stream_entries",
@@ -38,18 +40,20 @@ def _rows(found: Iterable[tuple[Any, ...]]) -> list[EntryRow]:
     return [new(EntryRow, row) for row in found]
 
 
-def rows_after(
-    conn: Connection, after: int = 0, *, limit: int = 1000, until: int | None = None, holes: bool = False
-) -> list[EntryRow]:
+def rows_after(conn: Connection, after: int = 0, *, limit: int = 1000, until: int | None = None) -> list[EntryRow]:
     """Return the entries whose position is above ``after``, in order; at most ``limit``, none above ``until``.
 
-    Raises :class:`~kfstate.errors.CorruptLogError` where one of them is missing, unless ``holes`` are borne.
+    Raises :class:`~kfstate.errors.CorruptLogError` where one of them is missing.
     """
-    sql = f"SELECT {_ALL} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
-    found = query(conn, sql, (after, _upper(until), limit))
-    if not holes:
-        check_whole(conn, after, found)
+    found = plain_rows(conn, after, limit=limit, until=until)
+    check_whole(conn, after, found)
     return _rows(found)
+
+
+def plain_rows(conn: Connection, after: int, *, limit: int, until: int | None = None) -> Rows:
+    """Return what :func:`rows_after` does as the driver's own tuples, and bear it where one is missing."""
+    sql = f"SELECT {_ALL} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+    return query(conn, sql, (after, _upper(until), limit))
 
 
 def check_whole(conn: Connection, after: int, found: Sequence[tuple[Any, ...]]) -> None:

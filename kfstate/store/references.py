@@ -1,7 +1,7 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """What the log points to and what points to it: rows that no hash covers, so that one by one they have to be there."""
 
-from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import attrs
 from sqlalchemy import Connection
@@ -30,12 +30,10 @@ class References:
     pulls: set[int] = attrs.field(factory=set)
     machines: set[str] = attrs.field(factory=set)
 
-    def load(self, rows: Sequence[EntryRow]) -> None:
-        """Look up what these rows name."""
-        pulls = {row.pull for row in rows if row.pull is not None} - self.pulls
-        self.pulls.update(id_ for (id_,) in query_in(self.conn, _PULLS, sorted(pulls)))
-        machines = {row.ref for row in rows if row.kind == "machine_activated"} - self.machines
-        self.machines.update(str(name) for (name,) in query_in(self.conn, _MACHINES, sorted(machines)))
+    def load(self, pulls: AbstractSet[int], machines: AbstractSet[str]) -> None:
+        """Look these up, where that was not done before."""
+        self.pulls.update(id_ for (id_,) in query_in(self.conn, _PULLS, sorted(pulls - self.pulls)))
+        self.machines.update(str(name) for (name,) in query_in(self.conn, _MACHINES, sorted(machines - self.machines)))
 
     def complaint(self, row: EntryRow) -> str:
         """Return what an entry names that is not there, or ''."""
@@ -47,15 +45,16 @@ class References:
             return "the identity is missing: the entry would be stored once more if it came again"
         return ""
 
-    def hold(self, rows: Sequence[EntryRow]) -> bool:
-        """Tell whether everything that these rows, which follow each other, name is there."""
-        if not {row.pull for row in rows} - {None} <= self.pulls:
-            return False
-        if self.identified is not None:
-            known = self.identified[rows[0].position - self.start :]
-            if not all(there or row.kind not in FROM_WECOM for there, row in zip(known, rows, strict=False)):
-                return False
-        return all(row.ref in self.machines for row in rows if row.kind == "machine_activated")
+    def hold(self, pulls: AbstractSet[int], machines: AbstractSet[str]) -> bool:
+        """Tell whether all of these are there."""
+        return pulls <= self.pulls and machines <= self.machines
+
+    def know(self, after: int, needed: bytes) -> bool:
+        """Tell whether the identities are known that the entries after a position need: a byte for each, 1 or 0."""
+        if self.identified is None:
+            return True
+        known = self.identified[after + 1 - self.start : after + 1 - self.start + len(needed)]
+        return not int.from_bytes(needed) & ~int.from_bytes(known)
 
 
 _PULLS = "SELECT id FROM kf_pull WHERE id IN (??)"

@@ -1,7 +1,7 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """Verify the log: recompute every leaf, link and commitment, and name the first position that does not hold (P7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 from sqlalchemy import Connection
@@ -10,16 +10,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from kfstate.errors import ArgumentError
 from kfstate.store import canonical as form
 from kfstate.store.commitments import Commitments
+from kfstate.store.crew import Crew
 from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 from kfstate.store.merkle import Tree
-from kfstate.store.read import rows_after
+from kfstate.store.read import plain_rows
 from kfstate.store.references import References, beyond, identified
-from kfstate.store.walking import ANOTHER, Damage, Walk
+from kfstate.store.stretches import length_of, stretches
+from kfstate.store.walking import ANOTHER, Damage, Stretch, Walk
 
 __all__ = ["Anchor", "Damage", "Verified", "anchor_of", "verify"]
 
 _DIGEST = 32
+_FEW = 16
+"""Up to so many stretches are walked along in about the time in which other processes begin."""
 _ROOT = "the root of the tree is not the one that was published"
 
 
@@ -72,13 +76,15 @@ def verify(
     last: int | None = None,
     anchor: Anchor | None = None,
     progress: Callable[[int], None] | None = None,
-    batch: int = 2000,
+    batch: int = 2048,
+    crew: Crew | None = None,
 ) -> Verified:
     """Verify the entries ``first``..``last``, by default the whole log that is in the database.
 
     ``anchor`` was kept elsewhere: only with one can a log that was rewritten from some place to its end be told from
     the true one. A range that begins later is verified against the link before it. What the entries name beside the
     log is looked up; of the whole log their identities are, too, and whether anything has come further than the log.
+    The processes of a ``crew`` walk along many entries at once; what does not hold there is looked at here.
     Raises :class:`~kfstate.errors.ArgumentError` where the anchor is outside of the range.
     """
     start, link = _before(conn, first)
@@ -87,16 +93,20 @@ def verify(
     if anchor is not None and ((first is not None and anchor[0] < start) or (last is not None and anchor[0] > last)):
         raise ArgumentError(name="expect", value=str(anchor[0]), allowed="a position of the range")
     damage = _unanchored(conn, anchor, start, link)
+    length = length_of(batch)
     if anchor is not None and start <= anchor[0]:
         walk.anchor, walk.tree = anchor[:2], Tree() if len(anchor) == 3 else None
     try:
+        ahead: Iterator[Stretch | None] | None = None
+        if crew is not None and crew.processes > 1 and damage is None and stop - start > _FEW * length:
+            ahead = stretches(crew, walk, stop, batch)
         if first is None and last is None:
             walk.references.identified = identified(conn, start, stop)
         while damage is None and walk.at < stop:
             at = walk.at
-            rows = rows_after(conn, at, limit=min(batch, stop - at), holes=True)
-            damage = walk.take(rows) if rows else Damage(at + 1, "the entry is missing")
-            if progress is not None:
+            if ahead is None or not walk.join(next(ahead, None)):
+                damage = _walk(walk, stop if ahead is None else min(at + length, stop), batch, progress)
+            elif progress is not None:
                 progress(walk.at - at)
         if damage is None and last is None and (pointer := beyond(conn, stop)):
             damage = Damage(stop + 1, f"the entry is missing: {pointer}")
@@ -112,6 +122,19 @@ def verify(
         aged_out=tuple(walk.aged),
         damage=damage or _unreached(anchor, start, walk.at) or _other_root(walk, anchor, start),
     )
+
+
+def _walk(walk: Walk, stop: int, batch: int, progress: Callable[[int], None] | None) -> Damage | None:
+    """Walk on until ``stop``, or to the first entry that does not hold."""
+    while walk.at < stop:
+        at = walk.at
+        rows = plain_rows(walk.conn, at, limit=min(batch, stop - at))
+        damage = walk.take(rows) if rows else Damage(at + 1, "the entry is missing")
+        if progress is not None:
+            progress(walk.at - at)
+        if damage is not None:
+            return damage
+    return None
 
 
 def _before(conn: Connection, first: int | None) -> tuple[int, bytes]:

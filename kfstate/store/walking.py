@@ -12,14 +12,16 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.machine.kinds import FROM_WECOM
 from kfstate.store import canonical as form
+from kfstate.store.backend import Rows
 from kfstate.store.commitments import Commitments
 from kfstate.store.dialect import query
 from kfstate.store.merkle import Tree
 from kfstate.store.references import References
 from kfstate.store.rows import EntryRow
 
-__all__ = ["ANOTHER", "Damage", "Walk"]
+__all__ = ["ANOTHER", "Damage", "Stretch", "Walk"]
 
 ANOTHER = "the chain is not the one that was anchored"
 _PAYLOADS = "SELECT position, salt, body FROM kf_payload WHERE position > ? AND position <= ? ORDER BY position"
@@ -34,6 +36,29 @@ class Damage:
 
     position: int
     reason: str
+
+
+@attrs.frozen
+class Stretch:
+    """Entries that hold by themselves: what has to be known of them to go on after them."""
+
+    after: int
+    before: bytes
+    """The link before the first one, as the log has it."""
+    last: int
+    link: bytes
+    began: int
+    """When the first one was recorded, and with ``recorded`` the last one."""
+    recorded: int
+    firsts: dict[int, int]
+    """Stream → version of its first entry here, and with ``versions`` of its last one."""
+    versions: dict[int, int]
+    erased: list[int]
+    aged: list[tuple[int, int]]
+    erased_names: set[int]
+    needed: bytes
+    """A byte for each entry: whether it needs an identity. Whether that is known was not looked at."""
+    tree: Tree | None
 
 
 @attrs.define
@@ -54,92 +79,125 @@ class Walk:
     """Positions whose payload is gone with the name of the customer."""
     aged: list[tuple[int, int]] = attrs.field(factory=list)
     """Ranges of positions whose payload is gone, and the name is not."""
+    firsts: dict[int, int] = attrs.field(factory=dict)
+    """Stream → version of the first of its entries."""
     versions: dict[int, int] = attrs.field(factory=dict)
     """Stream → version of its last entry."""
     recorded: int = 0
+    began: int | None = None
+    needed: bytearray | None = None
+    """Takes which entries need an identity, where that is to be asked later."""
 
-    def take(self, rows: list[EntryRow]) -> Damage | None:
+    def take(self, rows: Rows) -> Damage | None:
         """Go on over these entries; return the first that does not hold, and stay before it."""
-        self.names.load(rows)
-        self.references.load(rows)
-        payloads = query(self.conn, _PAYLOADS, (self.at, rows[-1].position))
-        if self._all_hold(rows, payloads):
+        columns: Any = EntryRow._make(zip(*rows, strict=True))
+        pulls, machines = _ids(columns.pull), _machines(columns)
+        self.names.load(_ids(columns.stream), _ids(columns.servicer_from) | _ids(columns.servicer_to))
+        self.references.load(pulls, machines)
+        payloads = query(self.conn, _PAYLOADS, (self.at, columns.position[-1]))
+        if self._all_hold(rows, columns, payloads) and self.references.hold(pulls, machines):
+            self._pass(columns, payloads)
             return None
         kept = {payload[0]: payload for payload in payloads}
-        for row in rows:
+        for plain in rows:
+            row = EntryRow._make(plain)
             reason = self._complaint(row, kept.get(row.position))
             if reason:
                 return Damage(min(row.position, self.at + 1), reason)
-            self._pass([row], [kept[row.position]])
+            self._pass(EntryRow._make((value,) for value in row), [kept[row.position]])
         return None
 
-    def _all_hold(self, rows: list[EntryRow], payloads: Sequence[tuple[Any, ...]]) -> bool:
-        """Go on over all of these entries, where they all hold."""
-        positions = [row.position for row in rows]
-        if positions != list(range(self.at + 1, self.at + 1 + len(rows))) or self.names.bad:
+    def join(self, stretch: Stretch | None) -> bool:
+        """Go on over entries that somebody else has walked along; False where they have to be walked along here."""
+        if stretch is None or (stretch.after, stretch.before) != (self.at, self.link) or stretch.began < self.recorded:
+            return False
+        if any(first != self._version_of(stream, first) + 1 for stream, first in stretch.firsts.items()):
+            return False
+        if not self.references.know(self.at, stretch.needed):
+            return False
+        self.versions |= stretch.versions
+        self.erased += stretch.erased
+        for begin, end in stretch.aged:
+            self._age(begin, end)
+        self.names.erased |= stretch.erased_names
+        if self.tree is not None and stretch.tree is not None:
+            self.tree.join(stretch.tree)
+        self.at, self.link, self.recorded = stretch.last, stretch.link, stretch.recorded
+        return True
+
+    def _all_hold(self, rows: Rows, columns: Any, payloads: Rows) -> bool:
+        """Tell whether all of these entries hold, but for what they name beside the log."""
+        positions = columns.position
+        if positions != tuple(range(self.at + 1, self.at + 1 + len(rows))) or self.names.bad:
             return False
         if self.anchor is not None and self.at < self.anchor[0] <= positions[-1]:
             return False
-        if positions != [payload[0] for payload in payloads] or {row.form for row in rows} != {form.FORM}:
+        if len(payloads) != len(rows) or columns.form.count(form.FORM) != len(rows):
             return False
         try:
-            holds = self._hashes_hold(rows, payloads) and self._order_holds(rows)
+            return self._hashes_hold(rows, columns, payloads) and self._order_holds(columns)
         except _UNREADABLE:
             return False
-        if holds and self.references.hold(rows):
-            self._pass(rows, payloads)
-            return True
-        return False
 
-    def _hashes_hold(self, rows: list[EntryRow], payloads: Sequence[tuple[Any, ...]]) -> bool:
+    def _hashes_hold(self, rows: Rows, columns: Any, payloads: Rows) -> bool:
         canonical, prefixes, commitments = form.canonical, self.names.prefixes, self.names.commitments
-        encoded = [
-            canonical(prefixes[row.stream], row, commitments[row.servicer_from], commitments[row.servicer_to])
-            for row in rows
-        ]
-        leaves = [_sha256(_HASHED + data).digest() for data in encoded]
-        if leaves != [row.leaf for row in rows]:
-            return False
-        links = [row.chain for row in rows]
-        befores = [self.link, *links]
-        if links != [_sha256(b"\x01" + before + leaf).digest() for before, leaf in zip(befores, leaves, strict=False)]:
-            return False
-        return [row.commitment for row in rows] == [
-            row.commitment if salt is None and body is None else _sha256(salt + body).digest()
-            for row, (_, salt, body) in zip(rows, payloads, strict=True)
-        ]
+        link = self.link
+        for row, stream, from_, to, commitment, leaf, chain, (position, salt, body) in zip(
+            rows, columns.stream, columns.servicer_from, columns.servicer_to, columns.commitment, columns.leaf,
+            columns.chain, payloads, strict=True,
+        ):  # fmt: skip
+            encoded = canonical(prefixes[stream], row, commitments[from_], commitments[to])
+            if _sha256(_HASHED + encoded).digest() != leaf or _sha256(b"\x01" + link + leaf).digest() != chain:
+                return False
+            if position != row[0]:
+                return False
+            if (salt is not None or body is not None) and _sha256(salt + body).digest() != commitment:
+                return False
+            link = chain
+        return True
 
-    def _order_holds(self, rows: list[EntryRow]) -> bool:
-        recorded = [self.recorded, *(row.recorded_at for row in rows)]
+    def _order_holds(self, columns: Any) -> bool:
+        recorded = columns.recorded_at
+        if recorded[0] < self.recorded or list(recorded) != sorted(recorded):
+            return False
         later: dict[int, int] = {}
-        for row in rows:
-            stream, version = row.stream, row.version
-            if version != (later.get(stream) or self._version_of(stream, version)) + 1:
+        for stream, version in zip(columns.stream, columns.version, strict=True):
+            before = later.get(stream)
+            if version != (self._version_of(stream, version) if before is None else before) + 1:
                 return False
             later[stream] = version
-        return recorded == sorted(recorded)
+        return self.references.know(self.at, _needing(columns.kind))
 
     def _version_of(self, stream: int, version: int) -> int:
         """Return the last version of a stream; of one that is new to a walk that began later, anything goes."""
         return self.versions.get(stream, 0 if self.whole else version - 1)
 
-    def _pass(self, rows: list[EntryRow], payloads: Sequence[tuple[Any, ...]]) -> None:
-        for row, payload in zip(rows, payloads, strict=True):
-            self.versions[row.stream] = row.version
-            if payload[1] is None:
-                self._gone(row)
+    def _pass(self, columns: Any, payloads: Sequence[tuple[Any, ...]]) -> None:
+        if self.began is None:
+            self.began = columns.recorded_at[0]
+        for stream, version in zip(columns.stream, columns.version, strict=True):
+            if stream not in self.versions:
+                self.firsts[stream] = version
+            self.versions[stream] = version
+        for stream, (position, salt, _) in zip(columns.stream, payloads, strict=True):
+            if salt is None:
+                self._gone(stream, position)
         if self.tree is not None and self.anchor is not None and self.at < self.anchor[0]:
-            self.tree.extend(bytes(row.leaf) for row in rows)
-        last = rows[-1]
-        self.at, self.link, self.recorded = last.position, last.chain, last.recorded_at
+            self.tree.extend(map(bytes, columns.leaf))
+        if self.needed is not None:
+            self.needed += _needing(columns.kind)
+        self.at, self.link, self.recorded = columns.position[-1], columns.chain[-1], columns.recorded_at[-1]
 
-    def _gone(self, row: EntryRow) -> None:
-        if row.stream in self.names.forgotten:
-            self.erased.append(row.position)
-        elif self.aged and self.aged[-1][1] == row.position - 1:
-            self.aged[-1] = self.aged[-1][0], row.position
+    def _gone(self, stream: int, position: int) -> None:
+        if stream in self.names.forgotten:
+            self.erased.append(position)
         else:
-            self.aged.append((row.position, row.position))
+            self._age(position, position)
+
+    def _age(self, begin: int, end: int) -> None:
+        if self.aged and self.aged[-1][1] == begin - 1:
+            begin = self.aged.pop()[0]
+        self.aged.append((begin, end))
 
     def _complaint(self, row: EntryRow, payload: tuple[Any, ...] | None) -> str:
         """Return what is wrong with the next entry, or ''."""
@@ -179,3 +237,18 @@ def _payload_complaint(row: EntryRow, payload: tuple[Any, ...] | None) -> str:
     if salt is None or body is None or form.commit(bytes(salt), bytes(body)) != row.commitment:
         return "the payload is not what was committed to"
     return ""
+
+
+def _ids(column: Sequence[Any]) -> set[int]:
+    """Return the ids in a column; what is none is found where the entry is looked at."""
+    return {id_ for id_ in set(column) if type(id_) is int}
+
+
+def _machines(columns: Any) -> set[str]:
+    if "machine_activated" not in columns.kind:
+        return set()
+    return {ref for kind, ref in zip(columns.kind, columns.ref, strict=True) if kind == "machine_activated"}
+
+
+def _needing(kinds: Sequence[str]) -> bytes:
+    return bytes(map(FROM_WECOM.__contains__, kinds))

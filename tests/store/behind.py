@@ -3,10 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection
 
-__all__ = ["change", "drop_trigger", "spelled", "unguarded"]
+from kfstate.store import canonical as form
+from kfstate.store.dialect import query
+from kfstate.store.read import rows_after, streams_by_id
+
+__all__ = ["change", "drop_trigger", "forge", "spelled", "unguarded"]
 
 _POSTGRESQL = (
     "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
@@ -43,6 +48,27 @@ def unguarded(conn: Connection) -> Iterator[None]:
     yield
     for statement in ddl.values():
         conn.exec_driver_sql(statement.replace("%", "%%"), ())
+
+
+def forge(conn: Connection, position: int, **columns: Any) -> None:
+    """Change an entry, and make leaves and links anew from there to the end: the chain holds."""
+    rows = rows_after(conn)
+    names = {id_: bytes(digest) for id_, digest in query(conn, "SELECT id, commitment FROM kf_name")}
+    streams = streams_by_id(conn, {row.stream for row in rows})
+    link = rows[position - 2].chain
+    with unguarded(conn):
+        for old in rows[position - 1 :]:
+            row = old._replace(**columns) if old.position == position else old
+            of = streams[row.stream]
+            prefix = form.stream_prefix(
+                of.corp_id, of.kind, of.open_kfid, names.get(of.customer), names.get(of.servicer)
+            )
+            from_, to = (names.get(id_ or 0) for id_ in (row.servicer_from, row.servicer_to))
+            leaf = form.leaf(form.canonical(prefix, row, from_, to))
+            link = form.chain(link, leaf)
+            changes = [f"{name} = {value}" for name, value in columns.items() if old.position == position]
+            changes += [f"leaf = x'{leaf.hex()}'", f"chain = x'{link.hex()}'"]
+            change(conn, f"UPDATE kf_entry SET {', '.join(changes)} WHERE position = {row.position}")
 
 
 def drop_trigger(conn: Connection, table: str, name: str) -> None:

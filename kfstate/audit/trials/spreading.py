@@ -1,9 +1,8 @@
 """Work on all conversations of a log: in parts, by several processes, and gone on with where it was interrupted."""
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,17 +20,15 @@ from kfstate.concurrency import Signal
 from kfstate.errors import ArgumentError
 from kfstate.projections.building import Site
 from kfstate.store.checkpoint import Checkpoint, checkpoint_at, hold
+from kfstate.store.crew import Crew
 from kfstate.store.database import Database
 from kfstate.store.dialect import query
 from kfstate.store.head import read_head
-from kfstate.store.sqlite import in_memory
 
 __all__ = ["Job", "Part", "Progress", "Scope", "Spreading", "conversations", "over_log", "scope", "spread"]
 
 _AT_ONCE = 200
 """How many conversations a part has."""
-_LOOK = 0.05
-"""Seconds after which it is looked whether a part is done, or a stop was raised."""
 _UNITS = 1 << 64
 
 Progress = Callable[[int, int], None]
@@ -129,9 +126,7 @@ def spread(
 
     What a journal has is not done again. With several processes each opens the database for itself.
     """
-    if processes < 1:
-        raise ArgumentError("processes", repr(processes), "a number from 1 on")
-    stop = stop or site.signal()
+    crew = Crew(site.database, processes, site.signal)
     chunks = [streams[start : start + _AT_ONCE] for start in range(0, len(streams), _AT_ONCE)]
     found: dict[int, Part] = {}
     done = 0
@@ -139,17 +134,15 @@ def spread(
         found[number] = msgspec.json.decode(content, type=Part)
     left = [number for number in range(len(chunks)) if number not in found]
     done = sum(len(chunks[number]) for number in found if number < len(chunks))
-    alone = processes == 1
-    doing = (
-        _here(site, job, chunks, left, stop) if alone else _beside(site, job, chunks, left, stop, processes=processes)
-    )
-    for number, part in doing:
-        found[number] = part
-        if journal is not None:
-            journal.add(number, msgspec.json.encode(part))
-        done += len(chunks[number])
-        if progress is not None:
-            progress(done, len(streams))
+    with crew:
+        for at, part in crew.each(partial(_run, job), [chunks[number] for number in left], stop=stop):
+            number = left[at]
+            found[number] = part
+            if journal is not None:
+                journal.add(number, msgspec.json.encode(part))
+            done += len(chunks[number])
+            if progress is not None:
+                progress(done, len(streams))
     if len(found) < len(chunks):
         return None
     whole = Part()
@@ -184,49 +177,6 @@ def over_log(
         )
 
 
-Chunks = Sequence[Sequence[int]]
-
-
-def _here(site: Site, job: Job, chunks: Chunks, left: Sequence[int], stop: Signal) -> Iterator[tuple[int, Part]]:
-    for number in left:
-        if stop.is_set():
-            return
-        with site.database.reading() as conn:
-            part = job.run(conn, chunks[number])
-        yield number, part
-
-
-def _beside(
-    site: Site, job: Job, chunks: Chunks, left: Sequence[int], stop: Signal, *, processes: int
-) -> Iterator[tuple[int, Part]]:
-    url = site.database.engine.url
-    if url.get_backend_name() == "sqlite" and in_memory(url):
-        raise ArgumentError("processes", str(processes), "1: no other process can see a database in memory")
-    text = url.render_as_string(hide_password=False)
-    pause = site.signal()
-    with ExitStack() as closing:
-        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
-        closing.callback(pool.shutdown, cancel_futures=True)
-        waiting: dict[Future[bytes], int] = {}
-        pending = list(reversed(left))
-        while (pending or waiting) and not stop.is_set():
-            while pending and len(waiting) < 2 * processes:
-                number = pending.pop()
-                waiting[pool.submit(_work, text, job, chunks[number])] = number
-            ended = wait(waiting, timeout=0, return_when=FIRST_COMPLETED).done
-            for future in ended:
-                yield waiting.pop(future), msgspec.json.decode(future.result(), type=Part)
-            if not ended:
-                pause.wait(_LOOK)
-
-
-_opened: dict[str, Database] = {}
-"""In a process of the pool: the database, for all of its parts."""
-
-
-def _work(url: str, job: Job, streams: Sequence[int]) -> bytes:
-    database = _opened.get(url)
-    if database is None:
-        database = _opened[url] = Database(url)
+def _run(job: Job, database: Database, streams: Sequence[int]) -> Part:
     with database.reading() as conn:
-        return msgspec.json.encode(job.run(conn, streams))
+        return job.run(conn, streams)
