@@ -22,7 +22,7 @@ from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 from kfstate.store.rows import Head
 
-__all__ = ["PART", "export", "write_table"]
+__all__ = ["PART", "check_log", "export", "write_table"]
 
 PART = 262_144
 """So many entries make a part, unless the caller says otherwise; an export holds one in memory."""
@@ -55,7 +55,7 @@ def export(
         known = len(parts)
         with reading() as conn:
             log = read_head(conn)
-            _check_log(conn, log, parts)
+            check_log(conn, log, parts)
         upper = log.position if until is None else min(until, log.position)
         position = parts[-1].last if parts else 0
         while position < upper:
@@ -76,7 +76,8 @@ def export(
     return Exported(len(new), sum(part.last - part.first + 1 for part in new), position, chain)
 
 
-def _check_log(conn: Connection, log: Head, parts: Sequence[Part]) -> None:
+def check_log(conn: Connection, log: Head, parts: Sequence[Part]) -> None:
+    """Raise :class:`~kfstate.errors.CheckpointError` unless an archive ends with an entry of this very log."""
     if not parts:
         return
     last = parts[-1]

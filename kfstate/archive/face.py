@@ -38,10 +38,13 @@ class Archive:
     def follow(self, folder: Path) -> Erased:
         """Clear in an archive what was erased in the database since it was written.
 
-        Raises :class:`~kfstate.errors.ExtraError`, :class:`~kfstate.errors.ArchiveError`.
+        Raises :class:`~kfstate.errors.ExtraError`, :class:`~kfstate.errors.ArchiveError` where there is none,
+        :class:`~kfstate.errors.CheckpointError` where it is of another log.
         """
-        from kfstate.archive import erasing  # noqa: PLC0415 (the extra may be missing)
+        from kfstate.archive import erasing, layout  # noqa: PLC0415 (the extra may be missing)
 
+        if not layout.read_parts(folder):
+            raise ArchiveError(str(folder), "there is no archive")
         return erasing.follow(self._database.reading, folder)
 
     def write(

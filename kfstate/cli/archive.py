@@ -1,8 +1,10 @@
 """``kfstate archive``: the log in Parquet files, and back."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter, Token
 
 from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Context, Given
@@ -12,8 +14,18 @@ __all__ = ["app", "export", "follow", "import_"]
 app = App(name="archive", help="The log in Parquet files that keep the chain, and back.")
 
 
+def _place(_type: object, tokens: Sequence[Token]) -> Path:
+    """Return a path; an empty one (a variable of the shell that is not set) is not the working directory."""
+    if not tokens[0].value:
+        raise ValueError("it is empty")
+    return Path(tokens[0].value)
+
+
+Place = Annotated[Path, Parameter(converter=_place)]
+
+
 @app.command
-def export(folder: Path, *, until: int | None = None, ctx: Given) -> None:
+def export(folder: Place, *, until: int | None = None, ctx: Given) -> None:
     """Bring an archive of Parquet files up to the log; begin it where there is none. Needs the extra `archive`.
 
     What was broken off goes on where it was. What was erased in the database since is cleared in the archive, too.
@@ -34,7 +46,7 @@ def export(folder: Path, *, until: int | None = None, ctx: Given) -> None:
 
 
 @app.command(name="import")
-def import_(source: Path, *, ctx: Given) -> None:
+def import_(source: Place, *, ctx: Given) -> None:
     """Put an archive into a database that holds no other log, and verify every entry on the way.
 
     Args:
@@ -55,14 +67,14 @@ def import_(source: Path, *, ctx: Given) -> None:
 
 
 @app.command
-def follow(folder: Path, *, ctx: Given) -> None:
+def follow(folder: Place, *, ctx: Given) -> None:
     """Clear in an archive what was erased in the database since it was written. `archive export` does that, too.
 
     Args:
         folder: Where the archive is.
         ctx: The settings of this run.
     """
-    with ctx.reader() as engine:
+    with ctx.reader() as engine, accessing(engine, "follow", detail="archive"):
         done = engine.archive.follow(folder)
     _show(ctx, {"names": done.names, "payloads": done.payloads, "files": done.files})
 

@@ -6,9 +6,11 @@ import pytest
 
 from kfstate.archive import erasing, layout, reading
 from kfstate.archive.exporting import export
+from kfstate.archive.face import import_log
 from kfstate.archive.restoring import restore
 from kfstate.archive.results import Erased
 from kfstate.engine import Engine
+from kfstate.errors import ArchiveError, CheckpointError
 from kfstate.store.database import Database
 from kfstate.testing import FrozenClock, customer_message, page
 from tests.archive.world import dump, sqlite
@@ -36,17 +38,20 @@ def everything(folder: Path, tmp_path: Path) -> bytes:
     return repr(dump(target)).encode() + b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
+GROUND = {"actor": "dpo", "basis": "PIPL art. 47"}
+
+
 def test_a_customer_is_forgotten(told: str, tmp_path: Path) -> None:
-    """One customer's words, digests and name are gone from every part; the others' stay, and the log verifies."""
+    """The next export forgets whom the database forgot, in every part; the others stay, and the log verifies."""
     folder, log = tmp_path / "archive", Database(told)
-    done = export(log.reading, folder, size=10)
+    export(log.reading, folder, size=10)
     log.close()
-    (name,) = [row[0] for row in dump(told, ["kf_name"])["kf_name"] if row[4] == "wm-person-1"]
-    streams = [row[0] for row in dump(told, ["kf_stream"])["kf_stream"] if row[4] == name]
     assert b"wm-person-1" in everything(folder, tmp_path)
-    found = erasing.erase(folder, names=[name], streams=streams)
-    assert (1, 10) == (found.names, found.payloads)
-    assert Erased(0, 0, 0) == erasing.erase(folder, names=[name], streams=streams)
+    with Engine(told, clock=FrozenClock.at(NOW + 200)) as engine:
+        receipt = engine.audit.erase("wm-person-1", **GROUND)
+        done = engine.archive.export(folder)
+        assert (1, receipt.position, receipt.chain) == (done.entries, done.position, done.chain)
+        assert Erased(0, 0, 0) == engine.archive.follow(folder)
     left = everything(folder, tmp_path)
     assert b"wm-person-1" not in left
     assert b"wm-person-2-29" in left
@@ -55,36 +60,42 @@ def test_a_customer_is_forgotten(told: str, tmp_path: Path) -> None:
     with Engine(target) as engine:
         verified = engine.verify()
     assert (None, done.chain, 10) == (verified.damage, verified.chain.hex(), len(verified.erased))
-    before, after = dump(told), dump(target)
-    assert before["kf_entry"] == after["kf_entry"]
-    gone = {row[0] for row in before["kf_entry"] if row[1] in streams}
-    assert gone == set(verified.erased)
-    kept = [row for row in before["kf_payload"] if row[0] not in gone]
-    assert kept == [row for row in after["kf_payload"] if row[1] is not None]
-    assert {row[2] for row in after["kf_identity"] if row[3] is None} == gone
+    assert dump(told) == dump(target)
 
 
-def test_payloads_age(told: str, tmp_path: Path) -> None:
-    """Payloads up to a position go, but those that are held."""
-    folder, log = tmp_path / "archive", Database(told)
-    export(log.reading, folder, size=10)
-    log.close()
-    held = {1: 2}
-    found = erasing.age(folder, until=15, held=held)
-    target = sqlite(tmp_path / "restored.db")
-    restore(target, reading.log_of(folder), reading.pieces(folder))
-    streams = {row[0]: row[1] for row in dump(target)["kf_entry"]}
-    gone = {row[0] for row in dump(target)["kf_payload"] if row[1] is None}
-    assert gone == {position for position, stream in streams.items() if position <= 15 and stream not in held}
-    assert found.payloads == len(gone)
-    assert 0 == found.names
+def test_another_log_clears_nothing(told: str, tmp_path: Path) -> None:
+    """An archive of another log, or of a copy that went on in another way, is refused before a file is touched."""
+    folder, copy, other = tmp_path / "archive", sqlite(tmp_path / "copy.db"), sqlite(tmp_path / "other.db")
+    with Engine(told, clock=FrozenClock.at(NOW + 200)) as engine:
+        engine.archive.export(folder)
+        import_log(copy, folder)
+        engine.ingest(page([customer_message("wk0", "wm-person-0", NOW + 150)]))
+        engine.archive.export(folder)
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for url in (copy, other):
+        with Engine(url, clock=FrozenClock.at(NOW + 200)) as engine:
+            engine.ingest(page([customer_message("wk0", f"wm-person-{at % 3}", NOW + 99 + at) for at in range(40)]))
+            engine.audit.erase("wm-person-1", **GROUND)
+            for write in (engine.archive.export, engine.archive.follow):
+                with pytest.raises(CheckpointError):
+                    write(folder)
+    assert files == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_nothing_to_follow(told: str, tmp_path: Path) -> None:
+    """Where there is no archive, nobody is told that it forgot."""
+    with Engine(told) as engine, pytest.raises(ArchiveError):
+        engine.archive.follow(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_killed_erasure(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was erased is nowhere, also where an erasure was killed between two files: the next one finds the rest."""
     folder, log = tmp_path / "archive", Database(told)
     export(log.reading, folder, size=40)
-    log.close()
+    with log.writing() as conn:
+        conn.exec_driver_sql("UPDATE kf_payload SET salt = NULL, body = NULL")
+        conn.exec_driver_sql("UPDATE kf_identity SET content = NULL")
 
     real, calls = layout._tidy, list[Path]()
 
@@ -96,10 +107,11 @@ def test_a_killed_erasure(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(layout, "_tidy", killed)
     with pytest.raises(KeyboardInterrupt):
-        erasing.age(folder, until=40)
+        erasing.follow(log.reading, folder)
     assert 2 == len(list(folder.rglob("words*")))
     monkeypatch.undo()
-    assert Erased(0, 0, 0) == erasing.age(folder, until=40)
+    assert Erased(0, 0, 0) == erasing.follow(log.reading, folder)
+    log.close()
     assert {file.name for file in layout.read_parts(folder)[0].files} == {
         path.name for path in folder.rglob("*.parquet")
     }

@@ -46,14 +46,18 @@ def test_tables(sampled: Path, tmp_path: Path) -> None:
     assert "开始方式" in (tmp_path / "sessions.csv").read_text("utf-8-sig")
 
 
-def test_errors(sampled: Path, tmp_path: Path) -> None:
+def test_errors(sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no archive, and what is not there, is said in one line."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "no.ndjson").write_text("nonsense\n")
     back = ("--db", str(tmp_path / "back.db"))
     for words in (("no.ndjson",), (str(tmp_path),), ("nowhere",)):
         done = kfstate(*back, "archive", "import", *words)
         assert (1, 1) == (done.code, len(done.err.splitlines())), done
     log = ("--db", str(sampled))
+    for command in ("export", "follow", "import"):
+        assert 2 == kfstate(*log, "archive", command, "").code
+    assert [] == list(tmp_path.glob("part-*"))
     assert 1 == kfstate(*log, "archive", "import", "no.ndjson").code
     for call in (("archive", "export", "no.ndjson"), ("export", "ndjson", "nowhere/log"), ("export", "csv", ".")):
         done = kfstate(*log, *call)
