@@ -15,6 +15,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -23,7 +24,7 @@ import msgspec
 from kfstate.clock import SECOND
 from kfstate.errors import EnvelopeError
 from kfstate.machine.kinds import FROM_WECOM, OWN_KINDS
-from kfstate.store.facts import KEY_BYTES, identity_key, is_id
+from kfstate.store.facts import KEY_BYTES, identity_key
 from kfstate.store.own_kinds import FACTS, RULES
 from kfstate.store.rows import Draft, StreamKey
 from kfstate.wire.parse import excerpt
@@ -106,8 +107,9 @@ class OwnEntry:
 
     def __attrs_post_init__(self) -> None:
         """Check the entry."""
-        _check_values(self)
-        _check_facts(self)
+        said = _said(self)
+        _check_values(self, said)
+        _check_facts(self, said)
         _check_ids(self)
 
 
@@ -115,40 +117,51 @@ def _refuse(path: str, value: object, reason: str) -> EnvelopeError:
     return EnvelopeError(path=f"$.{path}" if path else "$", value=str(value)[:200], reason=reason)
 
 
-def _check_values(own: OwnEntry) -> None:
+_NAMES = tuple(attribute.name for attribute in attrs.fields(OwnEntry))
+_ABSENT = tuple(attribute.default for attribute in attrs.fields(OwnEntry))
+_FIELDS = frozenset(_NAMES)
+_FACTS = frozenset(FACTS)
+_all = attrgetter(*_NAMES)
+
+
+def _said(own: OwnEntry) -> dict[str, Any]:
+    """Return what an entry says: of the thirty fields most stand at their defaults."""
+    return {name: value for name, value, absent in zip(_NAMES, _all(own), _ABSENT, strict=True) if value is not absent}
+
+
+def _check_values(own: OwnEntry, said: Mapping[str, Any]) -> None:
     if own.kind not in OWN_KINDS:
         raise _refuse("kind", own.kind, "unknown kind of own entry")
-    for name, limit in _FREE.items():
-        text = getattr(own, name)
-        if not isinstance(text, str) or len(text) > limit or "\0" in text:
-            raise _refuse(name, text, f"no text of at most {limit} characters")
+    for name, value in said.items():
+        if name in _TEXTS:
+            _check_text(name, value)
+        elif name in _NUMBERS:
+            _check_number(name, value)
+        elif name in _FREE and not (isinstance(value, str) and len(value) <= _FREE[name] and "\0" not in value):
+            raise _refuse(name, value, f"no text of at most {_FREE[name]} characters")
     if not own.actor:
         raise _refuse("actor", own.actor, "an own entry says who made it")
-    for name, limit in _TEXTS.items():
-        text = getattr(own, name)
-        if text != "" and not (isinstance(text, str) and len(text) <= limit and text.isascii() and text.isprintable()):
-            raise _refuse(name, text, f"no printable ASCII of at most {limit} characters")
-    _check_numbers(own)
-
-
-def _check_numbers(own: OwnEntry) -> None:
-    for name, (low, high) in _NUMBERS.items():
-        number = getattr(own, name)
-        flag = isinstance(number, bool) and name in _FLAGS
-        if number is not None and not (isinstance(number, int) and (flag or not isinstance(number, bool))):
-            raise _refuse(name, number, "no whole number")
-        if number is not None and not low <= number <= high:
-            raise _refuse(name, number, f"not between {low} and {high}")
     if own.occurred_at is not None and not 0 <= own.occurred_at < 1 << 62:
         raise _refuse("occurred_at", own.occurred_at, "no time")
 
 
-def _given(own: OwnEntry) -> frozenset[str]:
-    return frozenset(name for name in FACTS if getattr(own, name) not in (None, ""))
+def _check_text(name: str, text: object) -> None:
+    limit = _TEXTS[name]
+    if text != "" and not (isinstance(text, str) and len(text) <= limit and text.isascii() and text.isprintable()):
+        raise _refuse(name, text, f"no printable ASCII of at most {limit} characters")
 
 
-def _check_facts(own: OwnEntry) -> None:
-    rule, given = RULES[own.kind], _given(own)
+def _check_number(name: str, number: object) -> None:
+    low, high = _NUMBERS[name]
+    flag = isinstance(number, bool) and name in _FLAGS
+    if not (isinstance(number, int) and (flag or not isinstance(number, bool))):
+        raise _refuse(name, number, "no whole number")
+    if not low <= number <= high:
+        raise _refuse(name, number, f"not between {low} and {high}")
+
+
+def _check_facts(own: OwnEntry, said: Mapping[str, Any]) -> None:
+    rule, given = RULES[own.kind], _FACTS.intersection(name for name, value in said.items() if value != "")
     for name in sorted(rule.needs - given):
         raise _refuse(name, "", f"{own.kind} needs it")
     for name in sorted(given - rule.allows):
@@ -171,13 +184,6 @@ def _check_ids(own: OwnEntry) -> None:
         raise _refuse("external_userid", own.external_userid, f"{own.kind} belongs to no conversation")
     if where != "log" and not own.open_kfid and not (where == "any" and not own.external_userid):
         raise _refuse("open_kfid", own.open_kfid, f"{own.kind} belongs to an account")
-    for name in ("open_kfid", "external_userid", "servicer_userid", "old_servicer_userid"):
-        text = getattr(own, name)
-        if text and not is_id(text):
-            raise _refuse(name, text, "no id")
-
-
-_FIELDS = frozenset(attribute.name for attribute in attrs.fields(OwnEntry))
 
 
 def from_json(mapping: Mapping[str, Any]) -> OwnEntry:
@@ -232,7 +238,7 @@ def draft_own(own: OwnEntry, *, now: int, corp_id: str = "", repeatable: bool = 
         raise _refuse("occurred_at", own.occurred_at, "more than a day ahead")
     if own.data is not None and not _finite(own.data):
         raise _refuse("data", excerpt(own.data), "a number that JSON does not have")
-    given = attrs.asdict(own, recurse=False, filter=lambda _, value: value not in (None, ""))
+    given = {name: value for name, value in _said(own).items() if value != ""}
     try:
         body = msgspec.json.encode({**given, "occurred_at": occurred_at}, order="deterministic")
     except (TypeError, ValueError, RecursionError) as error:

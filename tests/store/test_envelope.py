@@ -214,3 +214,8 @@ def test_an_own_entry_object_is_checked_like_an_envelope() -> None:
     """Code and NDJSON follow one rule."""
     with pytest.raises(EnvelopeError):
         OwnEntry(kind="state_changed", actor="bot", open_kfid="wkA", external_userid="wmA")
+    given: dict[str, Any] = {"kind": "own_action", "actor": "bot", "open_kfid": "wkA", "via": "x"}
+    assert "x" == OwnEntry(**given).via
+    for wrong in ({"reason": None}, {"via": None}, {"actor": "\0"}, {"servicer_userid": "x" * 129}, {"errcode": ""}):
+        with pytest.raises(EnvelopeError):
+            OwnEntry(**{**given, **wrong})
