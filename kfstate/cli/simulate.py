@@ -15,7 +15,7 @@ __all__ = ["simulate"]
 def simulate(
     *,
     seed: str = "1",
-    conversations: int = 200,
+    conversations: int | None = None,
     entries: int | None = None,
     own_entries: bool = True,
     page_size: int = 1_000,
@@ -32,7 +32,7 @@ def simulate(
 
     Args:
         seed: Decides everything that is left to chance.
-        conversations: How many customers write.
+        conversations: How many customers write (default: 200, or as many as --entries takes).
         entries: Stop after this many entries, repeats made by overlapping pages not counted.
         own_entries: Whether what the routing service did and saw is among them.
         page_size: Most entries of a page, at most 1000.
@@ -42,6 +42,8 @@ def simulate(
         profile: What the simulated world is like.
         ctx: The settings of this run.
     """
+    if conversations is None:
+        conversations = max(200, entries or 0)  # each brings one at least
     try:
         lines = pages(
             seed, conversations, profile=profile, own_entries=own_entries, entries=entries, page_size=page_size,

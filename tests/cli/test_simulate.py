@@ -45,10 +45,11 @@ def test_options_of_the_profile() -> None:
     assert 0 == kfstate("ingest", "-", stdin=json.dumps(calm[0]).encode()).one["duplicates"]
 
 
-def test_entries_bound() -> None:
-    """`--entries` stops after so many."""
-    found = kfstate("simulate", "--conversations", 50, "--entries", 123).lines
-    assert 123 == sum(len(line["msg_list"]) if "msg_list" in line else 1 for line in found)
+@pytest.mark.parametrize(("options", "entries"), [(("--conversations", 50), 123), ((), 7_000)])
+def test_entries_bound(options: tuple[object, ...], entries: int) -> None:
+    """`--entries` stops after so many, and alone brings as many customers as that takes."""
+    found = kfstate("simulate", *options, "--entries", entries).lines
+    assert entries == sum(len(line["msg_list"]) if "msg_list" in line else 1 for line in found)
 
 
 @pytest.mark.parametrize("options", [("--ties", "2"), ("--page-size", "0"), ("--tie", "0.1"), ("--overlap", "-1")])

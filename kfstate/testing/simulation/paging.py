@@ -1,9 +1,10 @@
 """Simulated entries as the pages and NDJSON lines in which they reach a service."""
 
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
+
+import msgspec
 
 from kfstate.testing.builders import Element, page
 from kfstate.testing.simulation.dice import Chance, chance, shuffle
@@ -73,10 +74,10 @@ def write_ndjson(file: TextSink, lines: Iterable[Mapping[str, object]]) -> int:
 
     Text is written as it is, not escaped: the file must be able to encode Chinese (UTF-8).
     """
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+    encode = msgspec.json.Encoder().encode
     count = 0
     for line in lines:
-        file.write(f"{encode(line)}\n")
+        file.write(f"{encode(line).decode()}\n")
         count += 1
     return count
 
