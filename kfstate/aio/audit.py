@@ -1,5 +1,6 @@
 """The audits of an AsyncEngine: what ``engine.audit`` has, to be awaited."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from kfstate.aio.greenlets import inside
@@ -120,9 +121,10 @@ class AsyncAudit(AsyncKeeping, AsyncProving, AsyncTrials):
         lang: Lang = "en",
         payloads: bool = True,
         verified: bool = True,
+        progress: Callable[[int], None] | None = None,
     ) -> str:
         """As :meth:`kfstate.audit.face.Audit.report`."""
         return await inside(
             self._audit.report, open_kfid, external_userid, at, known_at=known_at, machine=machine, lang=lang,
-            payloads=payloads, verified=verified,
+            payloads=payloads, verified=verified, progress=progress,
         )  # fmt: skip

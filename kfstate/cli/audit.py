@@ -164,10 +164,15 @@ def report(
     place: Place = place_of(at, known_at) or {"at": None, "known_at": None}
     if file.exists():
         raise UsageError(f"{file} is there already")
-    with ctx.reader() as engine, accessing(engine, "report", open_kfid, external_userid):
+    with (
+        ctx.reader() as engine,
+        accessing(engine, "report", open_kfid, external_userid),
+        ctx.out.counting(engine.position()) as done,
+    ):
         page = engine.audit.report(
-            open_kfid, external_userid, **place, machine=machine, lang=ctx.out.lang, payloads=payloads, verified=verify
-        )
+            open_kfid, external_userid, **place, machine=machine, lang=ctx.out.lang, payloads=payloads, verified=verify,
+            progress=done,
+        )  # fmt: skip
     try:
         file.write_text(page, encoding="utf-8")
     except OSError as error:

@@ -94,7 +94,9 @@ def _at(second: int) -> datetime:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_report_is_whole_and_safe(story: Teller, lang: Lang) -> None:
     """The page tells states, waits, servicers, repairs and the proof; it runs nothing, and asks nobody for anything."""
-    page = story.engine.audit.report(KF, USER, lang=lang)
+    told: list[int] = []
+    page = story.engine.audit.report(KF, USER, lang=lang, progress=told.append)
+    assert sum(told) == story.engine.position()
     reader = read(page)
     assert set() == reader.tags & {"script", "link", "img", "iframe", "object", "form", "a", "base"}
     assert set() == {name for name in reader.names if name.startswith("on") or name in {"src", "href"}}

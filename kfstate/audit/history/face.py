@@ -1,6 +1,6 @@
 """The questions of ``engine.audit`` about what was known when."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -208,11 +208,12 @@ class Asking:
         lang: Lang = "en",
         payloads: bool = True,
         verified: bool = True,
+        progress: Callable[[int], None] | None = None,
     ) -> str:
         """Return a report of one conversation as a page of HTML that needs nothing but itself.
 
         Arguments as for :meth:`as_of`. ``payloads``: with what people said. ``verified``: with a verification of the
-        whole log, which takes its time in a large one.
+        whole log, which takes its time in a large one: ``progress`` is told how many further entries it has done.
         """
         with self._asked(at, known_at, machine) as asked:
             story = self._story(asked, open_kfid, external_userid)
@@ -223,7 +224,7 @@ class Asking:
             return reporting.report(
                 _timeline(asked, story, steps, names),
                 {entry.position: entry for entry in entry_views(asked.conn, map(rows.__getitem__, sorted(rows)))},
-                _sealed(asked.conn, rows, verified=verified),
+                _sealed(asked.conn, rows, verified=verified, progress=progress),
                 words={one.entry.position: (sentence_of(one, "en"), sentence_of(one, "zh")) for one in said},
                 payloads=payloads, made_at=at_time(self._site.clock.now()), lang=lang,
             )  # fmt: skip
@@ -282,8 +283,10 @@ def _timeline(asked: Asked, story: Story, steps: Sequence[Step], names: Names) -
     )
 
 
-def _sealed(conn: Connection, rows: Mapping[int, EntryRow], *, verified: bool) -> Sealed:
-    found = verify(conn) if verified else None
+def _sealed(
+    conn: Connection, rows: Mapping[int, EntryRow], *, verified: bool, progress: Callable[[int], None] | None
+) -> Sealed:
+    found = verify(conn, progress=progress) if verified else None
     whole = found is not None and found.damage is None
     leaves = {position: row.leaf.hex() for position, row in rows.items()}
     return Sealed(read_head(conn).log_id.hex(), found, str(heads.head(conn)) if whole else None, leaves)
