@@ -11,7 +11,7 @@ EDITABLE = ("--editable", ".[all]")
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, with the coverage gate when there are no arguments."""
-    session.run("python", "-m", "scripts.test", *session.posargs)
+    session.run("python", "-m", "scripts.test", *session.posargs, env={} if session.posargs else {"CI": "1"})
 
 
 @nox.session
