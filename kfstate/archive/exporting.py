@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 
 from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa, pq
+from kfstate.archive.briefs import brief
 from kfstate.archive.layout import File, Part
 from kfstate.archive.pieces import AT, Marks, Piece, identities, unload
 from kfstate.archive.results import Exported
-from kfstate.archive.schema import ENTRIES, NAMES, PULLS, SCHEMA_VERSION, SLICES, STREAMS, WORDS, slices_of
+from kfstate.archive.schema import ENTRIES, GROUP, NAMES, PULLS, SCHEMA_VERSION, SLICES, STREAMS, WORDS, slices_of
 from kfstate.errors import CheckpointError, CorruptLogError
 from kfstate.store.canonical import first_link
 from kfstate.store.dialect import query
@@ -174,9 +175,10 @@ def _array(column: tuple[Any, ...], field: Any) -> Any:
 
 
 def _sliced(path: Path, held: _Held, told: dict[str, Any]) -> Iterator[File]:
-    """Write entries and words, sorted, each file with a range of slices."""
+    """Write entries, in full and in brief, and words, sorted, each file with a range of slices; and the shapes."""
     entries, words = _with_slices(held.tables["entries"]), _words(held)
     slices, streams = (entries[name].to_numpy() for name in ("slice", "stream"))
+    briefs, shapes = brief(entries)
     order = np.lexsort((entries["sort_second"].to_numpy(), streams, slices))  # stable: positions stay in order
     by_words = np.lexsort((streams, slices))
     files = 1
@@ -188,6 +190,8 @@ def _sliced(path: Path, held: _Held, told: dict[str, Any]) -> Iterator[File]:
         if begin < end:
             yield write_table(path, "entries", entries.take(order[begin:end]), told, (first, last))
             yield write_table(path, "words", words.take(by_words[begin:end]), told, (first, last))
+            yield write_table(path, "briefs", briefs.take(order[begin:end]), told, (first, last))
+    yield write_table(path, "shapes", shapes, told)
 
 
 def _with_slices(tables: list[Any]) -> Any:
@@ -209,15 +213,17 @@ def write_table(
 ) -> File:
     """Write a file of a part, under a name made from its digest, and return what the manifest says of it."""
     words = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
-    squeezed = {field.name: "none" if field.name in _RANDOM else "zstd" for field in table.schema}
+    plain = set(table.schema.names) if name == "briefs" else _RANDOM
+    squeezed = {field.name: "none" if field.name in plain else "zstd" for field in table.schema}
     levels = {name: 1 for name, how in squeezed.items() if how == "zstd"}
     told = told | {"table": name, "slices": slices}
     table = table.replace_schema_metadata({"kfstate": json.dumps(told)})
     new = path / f"{name}-{slices[0]:04}.new"
     pq.write_table(
-        table, new, compression=squeezed, compression_level=levels,
-        use_dictionary=words, write_statistics=[name for name in squeezed if name not in _RANDOM | {"body"}],
-        row_group_size=_FILE,
+        table, new, compression=squeezed, compression_level=levels or None,
+        use_dictionary=["slice", "stream"] if name == "briefs" else words,
+        write_statistics=[name for name in squeezed if name not in _RANDOM | {"body"}],
+        row_group_size=GROUP if name == "briefs" else _FILE,
     )  # fmt: skip
     digest = layout.digest_of(new)
     final = f"{name}-{slices[0]:04}-{digest[:12]}.parquet"

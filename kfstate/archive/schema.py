@@ -11,11 +11,14 @@ from kfstate.store.rows import ENTRY_COLUMNS
 from kfstate.store.tables import kf_entry
 
 __all__ = [
+    "BRIEFS",
     "ENTRIES",
     "FOLDED",
+    "GROUP",
     "NAMES",
     "PULLS",
     "SCHEMA_VERSION",
+    "SHAPES",
     "SLICES",
     "SORTED_BY",
     "STREAMS",
@@ -73,6 +76,18 @@ ENTRIES = pa.schema(
 
 FOLDED = ENTRY_COLUMNS[:16]
 """The columns of :data:`ENTRIES` that the fold reads."""
+
+_TOLD = ("stream", "sort_second", "position", "tie")
+SHAPES = pa.schema([ENTRIES.field(name) for name in FOLDED if name not in _TOLD])
+"""A shape: what an entry says to the fold beside its stream, its time, its position and its tie."""
+
+BRIEFS = pa.schema(
+    [ENTRIES.field(name) for name in ("slice", *_TOLD)] + [pa.field("shape", pa.int32(), nullable=False)]
+)
+"""Entries in brief, for the columnar fold: the shape is a row of the part's :data:`SHAPES`, from 0."""
+
+GROUP = 16_384
+"""Rows of a row group of :data:`BRIEFS`: those of some slices can be read alone."""
 
 WORDS = pa.schema(
     [

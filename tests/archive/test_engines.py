@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from kfstate.archive import exporting
-from kfstate.archive.columnar import digest, fold_archive, fold_slices, tasks, with_dask, with_pool
+from kfstate.archive.columnar import digest, fold_archive, fold_slices, slices, tasks, with_dask, with_pool
 from kfstate.archive.exporting import export
 from kfstate.errors import ArchiveError
 from kfstate.machine import Clockwork, SessionState, compiled
@@ -20,12 +20,20 @@ from kfstate.store.database import Database
 __all__: list[str] = []
 
 
+@pytest.fixture(autouse=True)
+def _small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut an archive as one that is many times as large."""
+    monkeypatch.setattr(slices, "_ROWS", 10)
+    monkeypatch.setattr(slices, "GROUP", 1)
+
+
 @pytest.fixture(scope="module")
 def archive(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That log as an archive of several parts, with several files each."""
     folder = tmp_path_factory.mktemp("archive")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "_FILE", 40)
+        patch.setattr(exporting, "GROUP", 10)
         database = Database(source)
         export(database.reading, folder, size=150)
         database.close()
@@ -79,7 +87,7 @@ def test_damage_is_named(archive: Path, tmp_path: Path) -> None:
     """A file that was cut is an error that names it."""
     copy = tmp_path / "copy"
     shutil.copytree(archive, copy)
-    lost = next(copy.glob("*/entries-*.parquet"))
+    lost = next(copy.glob("*/briefs-*.parquet"))
     lost.write_bytes(lost.read_bytes()[:100])
     with pytest.raises(ArchiveError, match=lost.name):
         list(fold_archive(copy))

@@ -1,12 +1,14 @@
 """Columnar replay from Parquet: the log, laid side by side many times as an archive of other conversations."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import attrs
 
 from kfstate.archive.arrow import np, pa, pc
+from kfstate.archive.briefs import brief
 from kfstate.archive.columnar import fold_archive, fold_slices, tasks, with_pool
 from kfstate.archive.exporting import export, write_table
 from kfstate.archive.layout import read_parts
@@ -20,7 +22,11 @@ from tests.benchmarks.subject import Stopwatch, settle
 __all__ = ["archive", "one", "two"]
 
 ENTRIES = 8_000_000
-FILES = 128
+COPIES = 10
+"""So many logs make a part of the archive, ..."""
+FILES = 16
+"""... which has so many files of each kind."""
+TOLD = {"schema": SCHEMA_VERSION}
 
 
 def one(folder: Path, watch: Stopwatch) -> int:
@@ -61,29 +67,42 @@ def archive(folder: Path) -> Path:
 
 
 def _count(place: Path) -> int:
-    return sum(file.rows for part in read_parts(place) for file in part.of("entries"))
+    return sum(file.rows for part in read_parts(place) for file in part.of("briefs"))
 
 
 def _tile(source: Path, target: Path) -> None:
-    """Write the entries again and again, each time as those of other streams."""
+    """Write the entries again and again, each time as those of other streams; so many copies make a part."""
     (part,) = read_parts(source)[:1]
     log = entries(source, columns=FOLDED).filter(pc.field("position") <= part.last)
     streams = int(pc.max(log["stream"]).as_py()) + 1
-    copies = [_shifted(log, at * part.last, at * streams) for at in range(-(-ENTRIES // part.last))]
-    whole = pa.concat_tables(copies).combine_chunks()
-    slices = slices_of(whole["stream"].to_numpy())
-    whole = whole.add_column(0, "slice", pa.array(slices))
-    path = target / "part"
-    path.mkdir(parents=True)
-    files = []
-    for at in range(FILES):
-        first, last = at * SLICES // FILES, (at + 1) * SLICES // FILES - 1
-        rows = whole.filter(pa.array((first <= slices) & (slices <= last)))
-        order = np.lexsort((rows["sort_second"].to_numpy(), rows["stream"].to_numpy(), rows["slice"].to_numpy()))
-        files.append(write_table(path, "entries", rows.take(order), {"schema": SCHEMA_VERSION}, (first, last)))
-    made = attrs.evolve(part, last=part.last * len(copies), files=tuple(files))
-    (path / "part.json").write_text(json.dumps(attrs.asdict(made)), encoding="utf-8")
-    path.rename(target / made.folder)
+    target.mkdir()
+    position, before = 0, part.before
+    for first in range(0, -(-ENTRIES // part.last), COPIES):
+        copies = [_shifted(log, at * part.last, at * streams) for at in range(first, first + COPIES)]
+        whole = pa.concat_tables(copies).combine_chunks()
+        slices = slices_of(whole["stream"].to_numpy())
+        whole = whole.add_column(0, "slice", pa.array(slices))
+        keys = [whole[name].to_numpy() for name in ("sort_second", "stream", "slice")]
+        briefs, shapes = brief(whole.take(np.lexsort(keys)).combine_chunks())
+        path = target / "part"
+        path.mkdir()
+        cuts = np.searchsorted(np.sort(slices), [at * SLICES // FILES for at in range(FILES + 1)])
+        files = [
+            write_table(
+                path,
+                "briefs",
+                briefs.slice(begin, end - begin),
+                TOLD,
+                (at * SLICES // FILES, (at + 1) * SLICES // FILES - 1),
+            )
+            for at, (begin, end) in enumerate(pairwise(cuts.tolist()))
+        ]
+        files.append(write_table(path, "shapes", shapes, TOLD))
+        last = position + part.last * COPIES
+        made = attrs.evolve(part, first=position + 1, last=last, before=before, files=tuple(files))
+        (path / "part.json").write_text(json.dumps(attrs.asdict(made)), encoding="utf-8")
+        path.rename(target / made.folder)
+        position, before = last, made.chain
 
 
 def _shifted(log: pa.Table, positions: int, streams: int) -> pa.Table:

@@ -4,8 +4,9 @@ Needs the extra ``columnar`` (numba, pyarrow, numpy).
 """
 
 from kfstate.archive.columnar.digesting import digest
-from kfstate.archive.columnar.engines import fold_archive, fold_slices, tasks, with_dask, with_pool, with_spark
+from kfstate.archive.columnar.engines import with_dask, with_pool, with_spark
 from kfstate.archive.columnar.folding import FINAL, fold_table
+from kfstate.archive.columnar.slices import fold_archive, fold_slices, tasks
 
 __all__ = [
     "FINAL",

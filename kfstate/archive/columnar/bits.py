@@ -9,16 +9,7 @@ __all__ = [
     "COUNTS_SHIFT",
     "COUNTS_ZERO",
     "CUSTOMER",
-    "ENTRY_FACTS",
-    "ENTRY_FROM",
-    "ENTRY_POSITION",
-    "ENTRY_SECOND",
-    "ENTRY_SIZE",
-    "ENTRY_TARGET",
-    "ENTRY_TIE",
-    "ENTRY_TO",
     "KIND_SHIFT",
-    "LATE",
     "MENU_BITS",
     "MENU_SHIFT",
     "ODD",
@@ -27,6 +18,11 @@ __all__ = [
     "RANK_SHIFT",
     "REDECODES",
     "SAID_BITS",
+    "SHAPE_FACTS",
+    "SHAPE_FROM",
+    "SHAPE_SIZE",
+    "SHAPE_TARGET",
+    "SHAPE_TO",
     "TRIGGER_BITS",
     "VOIDS",
     "WINDOW",
@@ -45,8 +41,6 @@ VOIDS, REDECODES = 1 << 14, 1 << 15
 """It voids another entry, or is folded in its place."""
 ODD = 1 << 16
 """The order inside a second cannot be told from these bits."""
-LATE = 1 << 17
-"""Of a conversation: its entries do not stand by second."""
 MENU_SHIFT, CHANGE_SHIFT, KIND_SHIFT, AS_SHIFT = 18, 20, 24, 32
 """``menu_click``, ``change_type``, ``kind`` and ``as_kind`` as they follow each other in text; 0 is None."""
 SAID_BITS, CHANGE_BITS, MENU_BITS = 0xFF, 15, 3
@@ -55,6 +49,6 @@ COUNTS_SHIFT, COUNTS_BITS, COUNTS_ZERO = 40, 0xFFFF, 1 << 15
 PLAIN_FACTS = COUNTS_ZERO << COUNTS_SHIFT
 """An entry that says nothing but its trigger (0)."""
 
-ENTRY_FACTS, ENTRY_SECOND, ENTRY_POSITION, ENTRY_TIE, ENTRY_FROM, ENTRY_TO, ENTRY_TARGET = range(7)
-ENTRY_SIZE = 8
-"""An entry as a row of numbers."""
+SHAPE_FACTS, SHAPE_FROM, SHAPE_TO, SHAPE_TARGET = range(4)
+SHAPE_SIZE = 4
+"""A shape as a row of numbers: these bits, both servicers, and the position that it speaks of."""

@@ -12,7 +12,7 @@ try:
 except ImportError as error:
     raise ExtraError(needed=error.name or "numba", remedy='pip install "kfstate[columnar]"') from error
 
-__all__ = ["STAMP", "jit"]
+__all__ = ["STAMP", "inlined", "jit"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -33,7 +33,19 @@ STAMP = _stamp()
 
 def jit(function: _F) -> _F:
     """Compile a function of numbers and arrays when it is first called; keep the result on the disk, where one can."""
-    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False}  # no counting of references
+    return _compiled(function, inline=False)
+
+
+def inlined(function: _F) -> _F:
+    """Compile a function into each of those that call it.
+
+    A call hands over seven numbers or more for each array, which takes as long as most of these functions.
+    """
+    return _compiled(function, inline=True)
+
+
+def _compiled(function: _F, *, inline: bool) -> _F:
+    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "forceinline": inline}  # _nrt: counts references
     try:
         compiled: Any = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is nowhere to keep it

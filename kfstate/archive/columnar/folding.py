@@ -4,24 +4,27 @@ Needs the extra ``columnar``. Equal to :func:`kfstate.machine.fold` for any entr
 whose order inside a second the compiled fold cannot tell goes to ``machine.fold`` itself.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from kfstate.archive.arrow import np, pa, pc
-from kfstate.archive.columnar.bits import ENTRY_SIZE
-from kfstate.archive.columnar.packing import raw_of
+from kfstate.archive.columnar.bits import SHAPE_SIZE
+from kfstate.archive.columnar.packing import pack_shapes
 from kfstate.archive.columnar.rules import NONE, Ints, rules
-from kfstate.archive.columnar.scan import FIELDS, scan
+from kfstate.archive.columnar.scan import FIELDS, STATES, habits, scan
+from kfstate.archive.schema import BRIEFS, slices_of
 from kfstate.machine import MACHINE, Machine, SessionState
 from kfstate.machine.entry import Entry
 from kfstate.machine.fold import fold
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, pack
 
-__all__ = ["FINAL", "fold_table"]
+__all__ = ["FINAL", "Briefs", "fold_briefs", "fold_table"]
 
 _WORDS = {"opened_by": OPENINGS, "evidence": EVIDENCE, "doubt": DOUBTS}
 _SMALL = {"service_state": pa.int8(), "kept": pa.int8(), "session": pa.int32(), "sends": pa.int32()}
+_WIDTHS = _SMALL | dict.fromkeys(_WORDS, pa.int8())
 _NAMES = tuple(field.name for field in attrs.fields(SessionState))
 _ALWAYS = frozenset({"service_state", "session", "sends", "evidence", "doubt", "second"})
 FINAL = pa.schema(
@@ -46,33 +49,77 @@ def fold_table(table: Any, machine: Machine = MACHINE) -> Any:
     """
     if table.num_rows == 0:
         return FINAL.empty_table()
-    raw = raw_of(table)
-    runs, count = _runs(raw[0][0])
-    streams = np.empty(count, np.int64)
-    states = np.empty((count + 1, FIELDS), np.int64)
-    fast = np.empty(count, np.bool_)
-    rows = table.num_rows
-    room = (np.empty((rows, ENTRY_SIZE), np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64))
-    scan(rules(machine), raw, runs, room, streams, states, fast)
-    for at in np.flatnonzero(~fast):
-        states[at] = _folded(table, streams[at], machine)
-    return _final(streams, states[:-1])
+    stream, second, position, tie = (table.column(name).to_numpy() for name in BRIEFS.names[1:-1])
+    briefs = Briefs(stream, second, position, tie, np.arange(table.num_rows, dtype=np.int32))
+    return fold_briefs(briefs, pack_shapes(table), lambda stream: _rows(table, stream), machine)
+
+
+@attrs.frozen
+class Briefs:
+    """Columns of entries: ``shape`` is a row of shapes."""
+
+    stream: Ints
+    second: Ints
+    position: Ints
+    tie: Ints
+    shape: Ints
+
+
+def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entry]], machine: Machine = MACHINE) -> Any:
+    """Fold entries in brief; ``look_up`` returns those of a conversation whose order they do not tell.
+
+    There is at least one entry.
+    """
+    size = briefs.stream.size
+    runs, count = _runs(briefs.stream)
+    table = rules(machine)
+    does = np.empty((len(shapes), STATES), np.int8)
+    habits(table, shapes, does)
+    columns: tuple[Ints, ...] = (*_room(size, size, size), np.empty(size, np.int32))
+    ordered = tuple(_sealed(column) for column in columns)
+    own = (np.empty((size, SHAPE_SIZE), np.int64), np.empty((size, STATES), np.int8))
+    room = (ordered, columns, *own, *_room(size, size, FIELDS, FIELDS))
+    out = (np.empty(count, np.int64), np.empty((FIELDS, count), np.int64), np.empty(count, np.bool_))
+    rows = (_sealed(briefs.second), _sealed(briefs.position), _sealed(briefs.tie), _sealed(briefs.shape))
+    scan(table, shapes, does, _sealed(briefs.stream), rows, runs, room, out)
+    streams, states, folded = out
+    for at in np.flatnonzero(~folded):
+        states[:, at] = _folded(look_up(int(streams[at])), machine)
+    return _final(streams, states)
+
+
+def _room(*sizes: int) -> tuple[Ints, ...]:
+    return tuple(np.empty(size, np.int64) for size in sizes)
+
+
+def _sealed(array: Ints) -> Ints:
+    """Return an array that cannot be written to, as columns of Arrow are: one type, compiled once."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _runs(stream: Ints) -> tuple[tuple[Ints, Ints], int]:
-    """Return where the runs of one stream begin and end, in order of streams, and how many streams there are."""
+    """Return where the runs of one stream begin and end, those of a stream together, and how many streams there are."""
     cuts = np.flatnonzero(stream[1:] != stream[:-1]) + 1
     begins, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [stream.size]])
-    order = np.argsort(stream[begins], kind="stable")
-    begins, ends = begins[order], ends[order]
     named = stream[begins]
-    return (begins, ends), 1 + int(np.count_nonzero(named[1:] != named[:-1]))
+    slices = slices_of(named)
+    if np.all((slices[1:] > slices[:-1]) | ((slices[1:] == slices[:-1]) & (named[1:] > named[:-1]))):
+        return (begins, ends), named.size
+    order = np.argsort(named, kind="stable")
+    named = named[order]
+    return (begins[order], ends[order]), 1 + int(np.count_nonzero(named[1:] != named[:-1]))
 
 
-def _folded(table: Any, stream: Any, machine: Machine) -> list[int]:
-    """Fold one conversation by ``machine.fold``."""
+def _rows(table: Any, stream: int) -> list[Entry]:
     rows = table.filter(pc.equal(table.column("stream"), stream)).select(Entry._fields).to_pylist()
-    words = dict(zip(_NAMES, pack(fold([Entry(**row) for row in rows], machine=machine)[-1].state), strict=True))
+    return [Entry(**row) for row in rows]
+
+
+def _folded(entries: list[Entry], machine: Machine) -> list[int]:
+    """Fold one conversation by ``machine.fold``."""
+    words = dict(zip(_NAMES, pack(fold(entries, machine=machine)[-1].state), strict=True))
     for name, known in _WORDS.items():
         words[name] = None if words[name] is None else known.index(words[name])
     return [NONE if value is None else value for value in words.values()]
@@ -80,12 +127,16 @@ def _folded(table: Any, stream: Any, machine: Machine) -> list[int]:
 
 def _final(streams: Ints, states: Ints) -> Any:
     made = [pa.array(streams)]
-    for number, field in enumerate(list(FINAL)[1:]):
-        values = np.ascontiguousarray(states[:, number])
-        mask = values == NONE if field.nullable else None
+    for values, field in zip(states, list(FINAL)[1:], strict=True):
+        valid, missing = None, 0
+        if field.nullable:
+            known = values != NONE
+            missing = values.size - int(np.count_nonzero(known))
+            valid = pa.py_buffer(np.packbits(known, bitorder="little")) if missing else None
+        small = _WIDTHS.get(field.name)
+        data = pa.py_buffer(values if small is None else values.astype(small.to_pandas_dtype()))
+        array = pa.Array.from_buffers(small or field.type, values.size, [valid, data], missing)
         if field.name in _WORDS:
-            codes = pa.array(np.where(values == NONE, 0, values).astype(np.int8), mask=mask)
-            made.append(pa.DictionaryArray.from_arrays(codes, pa.array(_WORDS[field.name])))
-        else:
-            made.append(pa.array(values if mask is None else np.where(mask, 0, values), mask=mask).cast(field.type))
+            array = pa.DictionaryArray.from_arrays(array, pa.array(_WORDS[field.name]))
+        made.append(array)
     return pa.Table.from_arrays(made, schema=FINAL)

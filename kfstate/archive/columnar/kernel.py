@@ -17,12 +17,31 @@ from kfstate.archive.columnar.bits import (
     TRIGGER_BITS,
     WINDOW,
 )
-from kfstate.archive.columnar.compiling import jit
+from kfstate.archive.columnar.compiling import inlined, jit
 from kfstate.archive.columnar.rules import CLOCKWORK, NONE, TRIGGER_NUMBERS
 from kfstate.machine.spec import EFFECTS
 from kfstate.machine.state import DOUBTS, EVIDENCE, OUTCOMES, STRONG, WEAK
 
-__all__ = ["DEST", "EXPIRES_AT", "FITS", "NOTHING", "advance", "expire", "reset", "select"]
+__all__ = [
+    "DEST",
+    "DOUBT",
+    "DOUBTFUL_FROM",
+    "EXPIRES_AT",
+    "FITS",
+    "LAST_MESSAGE",
+    "NOTHING",
+    "NO_DOUBT",
+    "OVER_48H",
+    "PLAIN",
+    "SECOND",
+    "SENDS",
+    "STATE",
+    "advance",
+    "expire",
+    "expiry",
+    "reset",
+    "select",
+]
 
 # Where a state, an array of numbers, has the fields of SessionState.
 STATE, SERVICER, PREVIOUS, SESSION, SESSION_ID, OPENED_BY, REOPENS, OPENED, SINCE = range(9)
@@ -45,7 +64,7 @@ NO_DOUBT, FIRST_SEEN, OVER_48H = (DOUBTS.index(word) for word in ("none", "first
 EXPIRY = TRIGGER_NUMBERS["expiry"] | PLAIN_FACTS
 
 
-@jit
+@inlined
 def reset(state: Any) -> None:
     """Make it the state of a conversation of which nothing is known."""
     for field in range(state.size):
@@ -55,7 +74,7 @@ def reset(state: Any) -> None:
     state[PROVED], state[DOUBT] = INITIAL, FIRST_SEEN
 
 
-@jit
+@inlined
 def select(rules: Any, state: Any, facts: int, second: int, left: int, to: int) -> int:
     """Return where the row is that takes an entry."""
     at = rules[CLOCKWORK + (facts & TRIGGER_BITS) * 5 + state[STATE]]
@@ -65,7 +84,7 @@ def select(rules: Any, state: Any, facts: int, second: int, left: int, to: int) 
     return found
 
 
-@jit
+@inlined
 def _holds(guard: int, rules: Any, state: Any, facts: int, second: int, left: int, to: int) -> bool:
     """Answer a guard, by its number in rules.py."""
     if guard == 0:
@@ -87,7 +106,7 @@ def _holds(guard: int, rules: Any, state: Any, facts: int, second: int, left: in
     return _presumed(guard, state[KEPT], state[KEPT_SERVICER], left, to)
 
 
-@jit
+@inlined
 def _presumed(guard: int, kept: int, kept_servicer: int, left: int, to: int) -> bool:
     """Answer a guard about the session that a presumed expiry ended."""
     if guard == 8:
@@ -101,16 +120,16 @@ def _presumed(guard: int, kept: int, kept_servicer: int, left: int, to: int) -> 
     return 0 <= kept <= guard - 13
 
 
-@jit
+@inlined
 def expire(rules: Any, state: Any) -> None:
     """Presume the end of the session; it is due."""
-    advance(rules, state, EXPIRY, state[EXPIRES_AT], 0, NONE, NONE)
+    due = state[EXPIRES_AT]
+    advance(rules, state, select(rules, state, EXPIRY, due, NONE, NONE), EXPIRY, due, 0, NONE, NONE)
 
 
 @jit
-def advance(rules: Any, state: Any, facts: int, second: int, position: int, left: int, to: int) -> None:
-    """Fold one entry into the state, in place."""
-    row = select(rules, state, facts, second, left, to)
+def advance(rules: Any, state: Any, row: int, facts: int, second: int, position: int, left: int, to: int) -> None:
+    """Fold the entry that a row takes into the state, in place."""
     state[SECOND] = second
     before = state[STATE]
     outcome, effect = rules[row + OUTCOME], rules[row + EFFECT]
@@ -128,7 +147,7 @@ def advance(rules: Any, state: Any, facts: int, second: int, position: int, left
     if facts & CUSTOMER and outcome != IGNORED:
         state[LAST_MESSAGE] = second
         state[SENDS] = 0
-        state[EXPIRES_AT] = _expiry(rules, state)
+        state[EXPIRES_AT] = expiry(rules, state)
     elif counts != 0 and outcome != IGNORED:
         state[SENDS] = max(0, state[SENDS] + counts)
     if facts & WINDOW and outcome == REFUSED:
@@ -141,8 +160,9 @@ def advance(rules: Any, state: Any, facts: int, second: int, position: int, left
         state[DOUBT] = OVER_48H
 
 
-@jit
-def _expiry(rules: Any, state: Any) -> int:
+@inlined
+def expiry(rules: Any, state: Any) -> int:
+    """Return when the session is presumed to end."""
     if state[STATE] == FINISHED or state[OPENED] == NONE:
         return NONE
     anchor: int = state[OPENED]
@@ -151,7 +171,7 @@ def _expiry(rules: Any, state: Any) -> int:
     return anchor + int(rules[EXPIRES_AFTER])
 
 
-@jit
+@inlined
 def _move(rules: Any, state: Any, row: int, second: int, position: int, left: int, to: int) -> None:
     if rules[row + EVIDENCE_] == TIMER:
         state[KEPT], state[KEPT_SERVICER] = state[STATE], state[SERVICER]
@@ -174,7 +194,7 @@ def _move(rules: Any, state: Any, row: int, second: int, position: int, left: in
         state[DOUBTFUL_FROM] = state[EXPIRES_AT] = NONE
 
 
-@jit
+@inlined
 def _restore(rules: Any, state: Any, second: int) -> None:
     state[STATE] = FINISHED if state[KEPT] == NONE else state[KEPT]
     state[SERVICER] = state[KEPT_SERVICER]
@@ -184,12 +204,12 @@ def _restore(rules: Any, state: Any, second: int) -> None:
     _anchor(rules, state, second)
 
 
-@jit
+@inlined
 def _forget(state: Any) -> None:
     state[KEPT] = state[KEPT_SERVICER] = state[KEPT_PREVIOUS] = state[KEPT_SINCE] = NONE
 
 
-@jit
+@inlined
 def _hand_on(state: Any, left: int, servicer: int) -> None:
     if left == NONE or left == servicer:
         left = state[SERVICER]
@@ -198,7 +218,7 @@ def _hand_on(state: Any, left: int, servicer: int) -> None:
     state[SERVICER] = servicer
 
 
-@jit
+@inlined
 def _open(rules: Any, state: Any, row: int, second: int, position: int) -> None:
     state[REOPENS] = state[SESSION_ID] if rules[row + EFFECT] == REOPEN else NONE
     state[SESSION] += 1
@@ -207,14 +227,14 @@ def _open(rules: Any, state: Any, row: int, second: int, position: int) -> None:
     _anchor(rules, state, second)
 
 
-@jit
+@inlined
 def _anchor(rules: Any, state: Any, second: int) -> None:
     state[OPENED] = second
     state[DOUBTFUL_FROM] = second + rules[DOUBTFUL_AFTER]
-    state[EXPIRES_AT] = _expiry(rules, state)
+    state[EXPIRES_AT] = expiry(rules, state)
 
 
-@jit
+@inlined
 def _decide(rules: Any, state: Any, row: int, second: int, position: int, before: int) -> None:
     proved, outcome = rules[row + EVIDENCE_], rules[row + OUTCOME]
     if outcome == MOVED or outcome == REPAIRED or WEAK_BITS >> state[PROVED] & 1:

@@ -1,4 +1,7 @@
-"""From the Arrow columns of entries to the numbers that the columnar fold reads."""
+"""From the Arrow columns of shapes to the numbers that the columnar fold reads.
+
+A shape is all that an entry says to the fold beside its stream, its time, its position and its tie.
+"""
 
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -10,30 +13,27 @@ from kfstate.archive.columnar.bits import (
     CLICKED,
     COUNTS_SHIFT,
     CUSTOMER,
-    ENTRY_FACTS,
-    ENTRY_FROM,
-    ENTRY_POSITION,
-    ENTRY_SECOND,
-    ENTRY_TARGET,
-    ENTRY_TIE,
-    ENTRY_TO,
     KIND_SHIFT,
-    LATE,
     MENU_SHIFT,
     ODD,
     PLAIN_FACTS,
     RANK_SHIFT,
     REDECODES,
+    SHAPE_FACTS,
+    SHAPE_FROM,
+    SHAPE_SIZE,
+    SHAPE_TARGET,
+    SHAPE_TO,
     TRIGGER_BITS,
     VOIDS,
     WINDOW,
 )
-from kfstate.archive.columnar.compiling import jit
+from kfstate.archive.columnar.compiling import inlined, jit
 from kfstate.archive.columnar.rules import NONE, TRIGGER_NUMBERS, Ints
 from kfstate.machine.entry import Entry, place, trigger_of
 from kfstate.machine.kinds import KINDS
 
-__all__ = ["Raw", "pack", "raw_of"]
+__all__ = ["pack_shapes"]
 
 _KINDS = {kind: number for number, kind in enumerate(sorted(KINDS), start=1)}
 _FAMILIES = {
@@ -54,18 +54,25 @@ _ERRCODES = (0, 95001, 95002, 95013, 95014, 95016, 95018, 95019)
 REPEATED = TRIGGER_NUMBERS["repeated"]
 
 
-Raw: TypeAlias = tuple[tuple[Ints, ...], ...]
+_Raw: TypeAlias = tuple[tuple[Ints, ...], ...]
 """64-bit columns, 32-bit columns, 16-bit columns, bitmaps of what is not null, and what the words stand for."""
-_WIDE = ("stream", "position", "sort_second", "tie", "servicer_from", "servicer_to", "errcode", "target")
+_WIDE = ("servicer_from", "servicer_to", "errcode", "target")
 _WORDS = ("kind", "via", "as_kind")
 _MIDDLE = (*_WORDS, "change_type", "service_state")
 _SHORT = ("menu_click", "counts", "again")
-_NULLABLE = (*_WIDE[4:], *_MIDDLE[1:], *_SHORT[:2])
+_NULLABLE = (*_WIDE, *_MIDDLE[1:], *_SHORT[:2])
 
 
-def raw_of(table: Any) -> Raw:
-    """Return the columns of entries as arrays, without copying where they have the archive's types."""
-    column = {name: _one(table.column(name)) for name in Entry._fields}
+def pack_shapes(table: Any) -> Ints:
+    """Return shapes, with the columns of ``schema.SHAPED``, as one row of numbers each."""
+    shapes: Ints = np.empty((table.num_rows, SHAPE_SIZE), np.int64)
+    _pack(_raw_of(table), shapes)
+    return shapes
+
+
+def _raw_of(table: Any) -> _Raw:
+    """Return the columns of shapes as arrays, without copying where they have the archive's types."""
+    column = {name: _one(table.column(name)) for name in (*_WIDE, *_MIDDLE, *_SHORT)}
     column |= {name: column[name].indices for name in _WORDS}
     words = {name: _one(table.column(name)).dictionary.to_pylist() for name in _WORDS}
     base = [[_of(kind, None), *(_of(kind, as_kind) for as_kind in words["as_kind"])] for kind in words["kind"]]
@@ -97,7 +104,7 @@ def _values(array: Any, type_: Any, dtype: Any) -> Any:
 def _bitmap(array: Any) -> Any:
     """Return the bits of what is not null; no bits where nothing is."""
     if array.null_count == 0:
-        return np.zeros(0, np.uint8)
+        return np.frombuffer(b"", np.uint8)  # read-only like the others: one type, compiled once
     if array.offset % 8:
         return np.frombuffer(array.is_valid().buffers()[1], np.uint8)
     return np.frombuffer(array.buffers()[0], np.uint8)[array.offset // 8 :]
@@ -141,18 +148,13 @@ def _triggers() -> Ints:
 
 
 @jit
-def pack(raw: Any, at: int, end: int, entries: Any, already: int) -> int:
-    """Write the entries from one row to another as numbers, after those that are there already.
-
-    Returns what facts any of them has, with LATE where one is earlier than the one before it.
-    """
-    _, position, second, tie, left, to, errcode, target = raw[0]
+def _pack(raw: Any, shapes: Any) -> None:
+    left, to, errcode, target = raw[0]
     kind, via, as_kind, change, state = raw[1]
     menu, counts, again = raw[2]
     has_left, has_to, has_errcode, has_target, has_via, has_as, has_change, has_state, has_menu, has_counts = raw[3]
     base, on_event, triggers = raw[4]
-    seen = 0
-    for row in range(at, end):
+    for row in range(len(shapes)):
         facts = base[kind[row], as_kind[row] + 1 if _has(has_as, row) else 0]
         code = errcode[row] if _has(has_errcode, row) else 0
         changed = change[row] if _has(has_change, row) else NONE
@@ -189,26 +191,18 @@ def pack(raw: Any, at: int, end: int, entries: Any, already: int) -> int:
         goes_to = to[row] if _has(has_to, row) else NONE
         if NONE < came_from < 0 or NONE < goes_to < 0:
             facts |= ODD
-        number = already + row - at
-        if number > 0 and second[row] < entries[number - 1, ENTRY_SECOND]:
-            seen |= LATE
-        entries[number, ENTRY_FACTS] = facts
-        entries[number, ENTRY_SECOND] = second[row]
-        entries[number, ENTRY_POSITION] = position[row]
-        entries[number, ENTRY_TIE] = tie[row]
-        entries[number, ENTRY_FROM] = came_from
-        entries[number, ENTRY_TO] = goes_to
-        entries[number, ENTRY_TARGET] = aimed
-        seen |= facts
-    return seen
+        shapes[row, SHAPE_FACTS] = facts
+        shapes[row, SHAPE_FROM] = came_from
+        shapes[row, SHAPE_TO] = goes_to
+        shapes[row, SHAPE_TARGET] = aimed
 
 
-@jit
+@inlined
 def _has(bitmap: Any, row: int) -> bool:
     return bitmap.size == 0 or bool(bitmap[row >> 3] >> (row & 7) & 1)
 
 
-@jit
+@inlined
 def _refusal(code: int) -> int:
     for at in range(1, len(_ERRCODES)):
         if code == _ERRCODES[at]:

@@ -1,0 +1,165 @@
+"""An archive cut into tasks, each of some slices: what every engine runs.
+
+A conversation stands in one slice, so tasks have nothing to agree on.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from kfstate.archive import layout
+from kfstate.archive.arrow import np, pa, pc, pq
+from kfstate.archive.columnar.folding import FINAL, Briefs, fold_briefs
+from kfstate.archive.columnar.packing import pack_shapes
+from kfstate.archive.columnar.rules import Ints
+from kfstate.archive.reading import entries
+from kfstate.archive.schema import BRIEFS, FOLDED, GROUP, SLICES, slice_of, slices_of
+from kfstate.errors import ArchiveError
+from kfstate.machine import MACHINE, Entry, Machine, MachineSpec, compiled
+
+__all__ = ["Piece", "Task", "fold_archive", "fold_slices", "tasks"]
+
+_ROWS = 1 << 20
+"""A task folds about so many entries, ..."""
+_TWICE = 2
+"""... or more, where tasks of this size would together read more than this, times what there is."""
+_COLUMNS = BRIEFS.names[1:]
+
+
+@attrs.frozen
+class Piece:
+    """A file of entries in brief, that of their shapes, and whether all of its rows are of the task."""
+
+    briefs: str
+    shapes: str
+    whole: bool
+
+
+@attrs.frozen
+class Task:
+    """Some slices of an archive to fold, and the machine, as data that can be sent anywhere."""
+
+    folder: str
+    first_slice: int
+    last_slice: int
+    pieces: tuple[Piece, ...]
+    others: tuple[int, ...] = ()
+    """Streams that are no conversations."""
+    spec: MachineSpec | None = None
+
+
+def tasks(folder: Path, machine: Machine = MACHINE) -> list[Task]:
+    """Cut an archive into tasks, each with as few slices as its files let it have.
+
+    Raises :class:`~kfstate.errors.ArchiveError` where an archive is damaged.
+    """
+    parts = layout.read_parts(folder)
+    others: list[int] = []
+    for part in parts:
+        for file in part.of("streams"):
+            found = _read(folder / part.folder / file.name, ("id", "kind"))
+            others += found.filter(pc.field("kind") != "conversation")["id"].to_pylist()
+    spec = None if machine is MACHINE else machine.spec
+    count = _count([file for part in parts for file in part.of("briefs")])
+    cuts = [at * SLICES // count for at in range(count + 1)] if parts else []
+    return [
+        Task(str(folder), first, after - 1, _pieces(parts, first, after - 1), tuple(others), spec)
+        for first, after in pairwise(cuts)
+    ]
+
+
+def fold_archive(folder: Path, machine: Machine = MACHINE) -> Iterator[Any]:
+    """Fold an archive in this process; one table of states comes for each task."""
+    return map(fold_slices, tasks(folder, machine))
+
+
+def fold_slices(task: Task) -> Any:
+    """Fold the conversations of a task to their last states, as :func:`kfstate.archive.columnar.fold_table` does."""
+    folder = Path(task.folder)
+    shapes = {piece.shapes: _shapes(folder / piece.shapes) for piece in task.pieces}
+    begins = dict(zip(shapes, np.cumsum([0, *map(len, shapes.values())]).tolist(), strict=False))
+    parts = [
+        _columns(folder / piece.briefs, task, whole=piece.whole, begin=begins[piece.shapes]) for piece in task.pieces
+    ]
+    parts = [part for part in parts if part[0].size]
+    if not parts:
+        return FINAL.empty_table()
+    columns = parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
+    machine = MACHINE if task.spec is None else compiled(task.spec)
+    found = fold_briefs(Briefs(*columns), np.concatenate(list(shapes.values())), partial(_look_up, folder), machine)
+    talks = ~np.isin(found["stream"].to_numpy(), np.array(task.others, np.int64))
+    return found if talks.all() else found.filter(pa.array(talks))
+
+
+def _count(files: Sequence[layout.File]) -> int:
+    """Return into how many tasks these files are cut: a power of two.
+
+    A task reads whole row groups: those at the edges of its slices are read by two.
+    """
+    total = sum(file.rows for file in files)
+    count = 1
+    while count < SLICES and count * _ROWS < total:
+        cut = [file.rows for file in files if file.last_slice - file.first_slice + 1 > SLICES // (2 * count)]
+        if total + 2 * count * sum(min(GROUP, rows) for rows in cut) > total * _TWICE:
+            break
+        count *= 2
+    return count
+
+
+def _pieces(parts: Sequence[layout.Part], first: int, last: int) -> tuple[Piece, ...]:
+    return tuple(
+        Piece(
+            f"{part.folder}/{file.name}",
+            f"{part.folder}/{shapes.name}",
+            first <= file.first_slice and file.last_slice <= last,
+        )
+        for part in parts
+        for shapes in part.of("shapes")
+        for file in part.of("briefs", first, last)
+    )
+
+
+def _columns(path: Path, task: Task, *, whole: bool, begin: int) -> tuple[Ints, ...]:
+    """Return the columns of a file, of the rows that are in the slices of a task; shapes count from ``begin``."""
+    table = _read(path, _COLUMNS, None if whole else (task.first_slice, task.last_slice))
+    stream, *others, shape = (table.column(name).to_numpy() for name in _COLUMNS)
+    columns = (stream, *others, shape + np.int32(begin) if begin else shape)
+    if whole:
+        return columns
+    slices = slices_of(stream)
+    inside = np.flatnonzero((task.first_slice <= slices) & (slices <= task.last_slice))
+    return tuple(column[inside[0] : inside[-1] + 1] if inside.size else column[:0] for column in columns)
+
+
+@lru_cache(maxsize=256)
+def _shapes(path: Path) -> Ints:
+    """Return the shapes of a part. Their file has its digest in its name, so it is never another one."""
+    return pack_shapes(_read(path, None))
+
+
+def _look_up(folder: Path, stream: int) -> list[Entry]:
+    at = slice_of(stream)
+    found = entries(folder, first_slice=at, last_slice=at, columns=FOLDED).filter(pc.field("stream") == stream)
+    return [Entry(**row) for row in found.to_pylist()]
+
+
+def _read(path: Path, columns: Sequence[str] | None, slices: tuple[int, int] | None = None) -> Any:
+    """Read columns of a file, of the row groups that hold any of these slices. Raises ArchiveError."""
+    try:
+        with pq.ParquetFile(path) as file:
+            wanted = None if columns is None else list(columns)
+            if slices is None:
+                return file.read(wanted, use_threads=False)
+            return file.read_row_groups(_groups(file, slices), wanted, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveError(str(path), "it cannot be read") from error
+
+
+def _groups(file: Any, slices: tuple[int, int]) -> list[int]:
+    first, last = slices
+    bounds = [file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)]
+    return [group for group, bound in enumerate(bounds) if bound.min <= last and bound.max >= first]
