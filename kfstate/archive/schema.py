@@ -25,6 +25,7 @@ __all__ = [
     "WORDS",
     "slice_of",
     "slices_of",
+    "spread",
 ]
 
 SCHEMA_VERSION = 1
@@ -159,5 +160,9 @@ def slice_of(stream: int) -> int:
 
 def slices_of(streams: Any) -> Any:
     """Return :func:`slice_of` of an array of ids, as an array of the type that :data:`ENTRIES` has."""
-    spread = np.asarray(streams).astype(np.uint64) * np.uint64(_SPREAD)
-    return (spread >> np.uint64(_SHIFT)).astype(np.int16)
+    return (spread(streams) >> np.uint64(_SHIFT)).astype(np.int16)
+
+
+def spread(streams: Any) -> Any:
+    """Return a number of 64 bits for each of an array of ids, no two the same, in the order of the slices."""
+    return np.asarray(streams).astype(np.uint64) * np.uint64(_SPREAD)

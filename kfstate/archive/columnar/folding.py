@@ -14,7 +14,7 @@ from kfstate.archive.columnar.bits import SHAPE_SIZE
 from kfstate.archive.columnar.packing import pack_shapes
 from kfstate.archive.columnar.rules import NONE, Ints, rules
 from kfstate.archive.columnar.scan import FIELDS, STATES, habits, scan
-from kfstate.archive.schema import BRIEFS, slices_of
+from kfstate.archive.schema import BRIEFS, spread
 from kfstate.machine import MACHINE, Machine, SessionState
 from kfstate.machine.entry import Entry
 from kfstate.machine.fold import fold
@@ -103,13 +103,13 @@ def _runs(stream: Ints) -> tuple[tuple[Ints, Ints], int]:
     """Return where the runs of one stream begin and end, those of a stream together, and how many streams there are."""
     cuts = np.flatnonzero(stream[1:] != stream[:-1]) + 1
     begins, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [stream.size]])
-    named = stream[begins]
-    slices = slices_of(named)
-    if np.all((slices[1:] > slices[:-1]) | ((slices[1:] == slices[:-1]) & (named[1:] > named[:-1]))):
-        return (begins, ends), named.size
+    named = spread(stream[begins])
     order = np.argsort(named, kind="stable")
     named = named[order]
-    return (begins[order], ends[order]), 1 + int(np.count_nonzero(named[1:] != named[:-1]))
+    count = 1 + int(np.count_nonzero(named[1:] != named[:-1]))
+    if count < begins.size:  # as they stand where they can: memory is read in its order
+        begins, ends = begins[order], ends[order]
+    return (begins, ends), count
 
 
 def _rows(table: Any, stream: int) -> list[Entry]:

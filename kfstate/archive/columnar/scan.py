@@ -45,8 +45,8 @@ ASKS, MOVES, NOTES, MEDDLES = range(4)
 """What the guards say; more than to be noted; only be noted; void or replace others."""
 
 # How the fold of a conversation ended.
-DONE, LATE, MEDDLED, UNTOLD = range(4)
-"""Folded; the rows are out of order; some void or replace others; the order inside a second cannot be told."""
+BEGUN, DONE, LATE, MEDDLED, UNTOLD = range(5)
+"""Not yet; folded; the rows are out of order; some void or replace others; the order inside a second cannot be told."""
 
 
 @jit
@@ -85,23 +85,23 @@ def scan(rules: Any, shapes: Any, does: Any, stream: Any, rows: Any, runs: Any, 
         after = run + 1
         while after < begins.size and stream[begins[after]] == current:
             after += 1
-        how = LATE
-        if after == run + 1:
-            how = _fold(rules, shapes, does, rows, begins[run], ends[run], lists, state, trial)
-        if how == LATE or how == MEDDLED:
-            count = 0
-            for each in range(run, after):
-                count = _gather(rows, begins[each], ends[each], columns, count)
-            _sort(columns, count)
-            if how == LATE:
-                how = _fold(rules, shapes, does, ordered, 0, count, lists, state, trial)
+        said, does_, source, begin, end = shapes, does, rows, begins[run], ends[run]
+        how, count = LATE if after - run > 1 else BEGUN, 0
+        while how != DONE and how != UNTOLD:
+            if how != BEGUN:
+                if count == 0:
+                    for each in range(run, after):
+                        count = _gather(rows, begins[each], ends[each], columns, count)
+                    _sort(columns, count)
+                source, begin, end = ordered, 0, count
             if how == MEDDLED:
                 _own(shapes, columns, count, own)
                 leave_out(own, ordered[1], count, one, two)
                 for row in range(count):
                     for number in range(STATES):
                         own_does[row, number] = _habit(rules, own[row, SHAPE_FACTS], number)
-                how = _fold(rules, own, own_does, ordered, 0, count, lists, state, trial)
+                said, does_ = own, own_does
+            how = _fold(rules, said, does_, source, begin, end, lists, state, trial)
         streams[found] = current
         folded[found] = how == DONE
         for field in range(FIELDS):
@@ -111,7 +111,7 @@ def scan(rules: Any, shapes: Any, does: Any, stream: Any, rows: Any, runs: Any, 
     return found
 
 
-@jit
+@inlined
 def _fold(
     rules: Any, shapes: Any, does: Any, rows: Any, begin: int, end: int, lists: Any, state: Any, trial: Any
 ) -> int:

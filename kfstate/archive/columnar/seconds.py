@@ -18,7 +18,7 @@ from kfstate.archive.columnar.bits import (
     SHAPE_TO,
     TRIGGER_BITS,
 )
-from kfstate.archive.columnar.compiling import inlined, jit
+from kfstate.archive.columnar.compiling import inlined
 from kfstate.archive.columnar.kernel import DEST, FITS, NOTHING, advance, select
 from kfstate.archive.columnar.rules import NONE, TRIGGER_NUMBERS
 from kfstate.machine.kinds import OWN_RANK
@@ -45,7 +45,7 @@ def advance_by(row: int, rules: Any, shapes: Any, rows: Any, entry: int, state: 
     advance(rules, state, row, facts, second[entry], position[entry], left, to)
 
 
-@jit
+@inlined
 def fold_second(
     rules: Any, shapes: Any, rows: Any, begin: int, end: int, rest: Any, fitting: Any, state: Any, trial: Any
 ) -> bool:
