@@ -9,8 +9,19 @@ import attrs
 import pytest
 
 from kfstate.archive import exporting
-from kfstate.archive.columnar import digest, fold_archive, fold_slices, slices, tasks, with_dask, with_pool
+from kfstate.archive.columnar import (
+    digest,
+    fold_archive,
+    fold_log,
+    fold_slices,
+    logs,
+    slices,
+    tasks,
+    with_dask,
+    with_pool,
+)
 from kfstate.archive.exporting import export
+from kfstate.engine import Engine
 from kfstate.errors import ArchiveError
 from kfstate.machine import Clockwork, SessionState, compiled
 from kfstate.machine.table import SPEC
@@ -75,6 +86,23 @@ def test_dask(archive: Path) -> None:
 
     with dask.config.set(scheduler="threads", num_workers=2):
         assert digest(fold_archive(archive)) == digest(with_dask(archive))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_database(source: str, log: Database, processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log in a database folds to the same, read in one go or in ranges, to the head or to any place of it."""
+    monkeypatch.setattr(logs, "_RANGE", 60)
+    monkeypatch.setattr(logs, "_BATCH", 17)
+    for until in (None, 100) if processes == 1 else (None,):
+        with log.reading() as conn:
+            assert dict(states(conn, until=until)) == of([fold_log(source, until=until, processes=processes)])
+
+
+def test_empty_log(tmp_path: Path) -> None:
+    """No entries, no states."""
+    url = f"sqlite:///{tmp_path / 'empty.db'}"
+    Engine(url).close()
+    assert 0 == fold_log(url, until=0).num_rows
 
 
 def test_nothing(tmp_path: Path) -> None:

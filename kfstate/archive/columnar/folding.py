@@ -4,7 +4,7 @@ Needs the extra ``columnar``. Equal to :func:`kfstate.machine.fold` for any entr
 whose order inside a second the compiled fold cannot tell goes to ``machine.fold`` itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -20,7 +20,7 @@ from kfstate.machine.entry import Entry
 from kfstate.machine.fold import fold
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, pack
 
-__all__ = ["FINAL", "Briefs", "fold_briefs", "fold_table"]
+__all__ = ["FINAL", "Briefs", "fold_briefs", "fold_table", "joined", "without"]
 
 _WORDS = {"opened_by": OPENINGS, "evidence": EVIDENCE, "doubt": DOUBTS}
 _SMALL = {"service_state": pa.int8(), "kept": pa.int8(), "session": pa.int32(), "sends": pa.int32()}
@@ -62,7 +62,7 @@ class Briefs:
     second: Ints
     position: Ints
     tie: Ints
-    shape: Ints
+    shape: Any
 
 
 def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entry]], machine: Machine = MACHINE) -> Any:
@@ -86,6 +86,24 @@ def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entr
     for at in np.flatnonzero(~folded):
         states[:, at] = _folded(look_up(int(streams[at])), machine)
     return _final(streams, states)
+
+
+def joined(parts: Sequence[tuple[Briefs, Ints]]) -> tuple[Briefs, Ints]:
+    """Return as one what are entries in brief and shapes of their own; at least one of them."""
+    if len(parts) == 1:
+        return parts[0]
+    begins = np.cumsum([0, *(len(shapes) for _, shapes in parts)]).astype(np.int32)
+    shape = [briefs.shape + begin for (briefs, _), begin in zip(parts, begins, strict=False)]
+    columns = zip(*((one.stream, one.second, one.position, one.tie) for one, _ in parts), strict=True)
+    stream, second, position, tie = (np.concatenate(column) for column in columns)
+    whole = Briefs(stream, second, position, tie, np.concatenate(shape))
+    return whole, np.concatenate([shapes for _, shapes in parts])
+
+
+def without(states: Any, streams: Sequence[int]) -> Any:
+    """Return the states of all but these streams."""
+    kept = ~np.isin(states["stream"].to_numpy(), np.array(streams, np.int64))
+    return states if kept.all() else states.filter(pa.array(kept))
 
 
 def _room(*sizes: int) -> tuple[Ints, ...]:

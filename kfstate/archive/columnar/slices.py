@@ -13,7 +13,7 @@ import attrs
 
 from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa, pc, pq
-from kfstate.archive.columnar.folding import FINAL, Briefs, fold_briefs
+from kfstate.archive.columnar.folding import FINAL, Briefs, fold_briefs, joined, without
 from kfstate.archive.columnar.packing import pack_shapes
 from kfstate.archive.columnar.rules import Ints
 from kfstate.archive.reading import entries
@@ -80,19 +80,15 @@ def fold_archive(folder: Path, machine: Machine = MACHINE) -> Iterator[Any]:
 def fold_slices(task: Task) -> Any:
     """Fold the conversations of a task to their last states, as :func:`kfstate.archive.columnar.fold_table` does."""
     folder = Path(task.folder)
-    shapes = {piece.shapes: _shapes(folder / piece.shapes) for piece in task.pieces}
-    begins = dict(zip(shapes, np.cumsum([0, *map(len, shapes.values())]).tolist(), strict=False))
     parts = [
-        _columns(folder / piece.briefs, task, whole=piece.whole, begin=begins[piece.shapes]) for piece in task.pieces
+        (_briefs(folder / piece.briefs, task, whole=piece.whole), _shapes(folder / piece.shapes))
+        for piece in task.pieces
     ]
-    parts = [part for part in parts if part[0].size]
+    parts = [part for part in parts if part[0].stream.size]
     if not parts:
         return FINAL.empty_table()
-    columns = parts[0] if len(parts) == 1 else tuple(map(np.concatenate, zip(*parts, strict=True)))
     machine = MACHINE if task.spec is None else compiled(task.spec)
-    found = fold_briefs(Briefs(*columns), np.concatenate(list(shapes.values())), partial(_look_up, folder), machine)
-    talks = ~np.isin(found["stream"].to_numpy(), np.array(task.others, np.int64))
-    return found if talks.all() else found.filter(pa.array(talks))
+    return without(fold_briefs(*joined(parts), partial(_look_up, folder), machine), task.others)
 
 
 def _count(files: Sequence[layout.File]) -> int:
@@ -103,8 +99,10 @@ def _count(files: Sequence[layout.File]) -> int:
     total = sum(file.rows for file in files)
     count = 1
     while count < SLICES and count * _ROWS < total:
-        cut = [file.rows for file in files if file.last_slice - file.first_slice + 1 > SLICES // (2 * count)]
-        if total + 2 * count * sum(min(GROUP, rows) for rows in cut) > total * _TWICE:
+        shares = [
+            (min(GROUP, file.rows), 2 * count * (file.last_slice - file.first_slice + 1) / SLICES) for file in files
+        ]
+        if sum(group * share for group, share in shares if share > 1) > total * (_TWICE - 1):
             break
         count *= 2
     return count
@@ -123,16 +121,15 @@ def _pieces(parts: Sequence[layout.Part], first: int, last: int) -> tuple[Piece,
     )
 
 
-def _columns(path: Path, task: Task, *, whole: bool, begin: int) -> tuple[Ints, ...]:
-    """Return the columns of a file, of the rows that are in the slices of a task; shapes count from ``begin``."""
+def _briefs(path: Path, task: Task, *, whole: bool) -> Briefs:
+    """Return the rows of a file that are in the slices of a task."""
     table = _read(path, _COLUMNS, None if whole else (task.first_slice, task.last_slice))
-    stream, *others, shape = (table.column(name).to_numpy() for name in _COLUMNS)
-    columns = (stream, *others, shape + np.int32(begin) if begin else shape)
-    if whole:
-        return columns
-    slices = slices_of(stream)
-    inside = np.flatnonzero((task.first_slice <= slices) & (slices <= task.last_slice))
-    return tuple(column[inside[0] : inside[-1] + 1] if inside.size else column[:0] for column in columns)
+    columns = [table.column(name).to_numpy() for name in _COLUMNS]
+    if not whole:
+        slices = slices_of(columns[0])
+        inside = np.flatnonzero((task.first_slice <= slices) & (slices <= task.last_slice))
+        columns = [column[inside[0] : inside[-1] + 1] if inside.size else column[:0] for column in columns]
+    return Briefs(*columns)
 
 
 @lru_cache(maxsize=256)
