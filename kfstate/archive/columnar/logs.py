@@ -35,7 +35,7 @@ _SQL = (
     f"SELECT {', '.join((*_NUMBERS, *SHAPES.names))} FROM kf_entry "
     "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 )
-_BATCH = 10_000
+_BATCH = 2_000
 _RANGE = 250_000
 """So many entries are read by one process in one go."""
 
