@@ -75,7 +75,7 @@ def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entr
     table = rules(machine)
     does = np.empty((len(shapes), STATES), np.int8)
     habits(table, shapes, does)
-    columns: tuple[Ints, ...] = (*_room(size, size, size), np.empty(size, np.int32))
+    columns: tuple[Any, ...] = (*_room(size, size, size), np.empty(size, np.int32))
     ordered = tuple(_sealed(column) for column in columns)
     own = (np.empty((size, SHAPE_SIZE), np.int64), np.empty((size, STATES), np.int8))
     room = (ordered, columns, *own, *_room(size, size, FIELDS, FIELDS))
