@@ -1,6 +1,6 @@
 """The engine: the composition root that embedders, the CLI and the service call."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -97,7 +97,7 @@ class Engine(Feed, Questions):
         try:
             site = Site(self._database, self._clock, self._concurrency.signal)
             self.projections = Projections(site, projections, corp_id=corp_id)
-            self.audit = Audit(site, self._recorded, corp_id=corp_id)
+            self.audit = Audit(site, self._receipt, corp_id=corp_id)
             self.archive = Archive(site)
             prepare(self._database, clock=self._clock, corp_id=corp_id)
             self.projections.open()
@@ -277,8 +277,9 @@ class Engine(Feed, Questions):
         with self._reading() as conn:
             return live.behind(conn)
 
-    def _recorded(self, conn: Connection, entries: Sequence[OwnEntry]) -> Sequence[Result]:
-        return intake.record(conn, entries, now=self._clock.now(), corp_id=self.corp_id)
+    def _receipt(self, conn: Connection, entry: OwnEntry) -> Result:
+        (done,) = intake.record(conn, [entry], now=self._clock.now(), corp_id=self.corp_id, receipt=True)
+        return done
 
     def _connected(self, url: str, lock_timeout: float) -> Database:
         return Database(url, lock_timeout=lock_timeout)

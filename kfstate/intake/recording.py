@@ -43,9 +43,11 @@ def record_one(
     return stored.appended.results[0]
 
 
-def record(conn: Connection, entries: Sequence[OwnEntry], *, now: int, corp_id: str) -> list[Result]:
+def record(
+    conn: Connection, entries: Sequence[OwnEntry], *, now: int, corp_id: str, receipt: bool = False
+) -> list[Result]:
     """Append own entries in this transaction, all or none, and say what became of each."""
-    part = Part(drafts=[draft_own(entry, now=now, corp_id=corp_id) for entry in entries])
+    part = Part(drafts=[draft_own(entry, now=now, corp_id=corp_id, receipt=receipt) for entry in entries])
     (done,) = append_and_project(conn, [part], now=now)[0].parts
     if isinstance(done, KfstateError):
         raise done

@@ -25,7 +25,7 @@ from kfstate.clock import SECOND
 from kfstate.errors import EnvelopeError
 from kfstate.machine.kinds import FROM_WECOM, OWN_KINDS
 from kfstate.store.facts import KEY_BYTES, identity_key
-from kfstate.store.own_kinds import FACTS, RULES
+from kfstate.store.own_kinds import FACTS, RECEIPTS, RULES
 from kfstate.store.rows import Draft, StreamKey
 from kfstate.wire.parse import excerpt
 from kfstate.wire.scan import MAX_DEPTH, nested
@@ -226,13 +226,16 @@ def _time(name: str, value: object) -> int:
     raise _refuse(name, value, "neither ISO 8601 nor unix seconds")
 
 
-def draft_own(own: OwnEntry, *, now: int, corp_id: str = "", repeatable: bool = False) -> Draft:
+def draft_own(own: OwnEntry, *, now: int, corp_id: str = "", repeatable: bool = False, receipt: bool = False) -> Draft:
     """Return the draft of an own entry. Its payload is its canonical JSON.
 
     ``repeatable``: without a key of its own, a timed entry is known by its content, so that a file can be read again.
+    ``receipt``: it is the engine's own receipt of an erasure or a hold; nobody else may write what looks like one.
 
     Raises :class:`~kfstate.errors.EnvelopeError` where it lies more than a day ahead of ``now`` (microseconds).
     """
+    if own.kind == "own_action" and own.via in RECEIPTS and not receipt:
+        raise _refuse("via", own.via, "only the engine writes receipts")
     occurred_at = now if own.occurred_at is None else own.occurred_at
     if occurred_at > now + _DAY:
         raise _refuse("occurred_at", own.occurred_at, "more than a day ahead")

@@ -5,7 +5,7 @@ import attrs
 from kfstate.errors import MachineError
 from kfstate.machine.kinds import OWN_KINDS
 
-__all__ = ["FACTS", "RULES", "KindRule"]
+__all__ = ["FACTS", "RECEIPTS", "RULES", "KindRule"]
 
 FACTS = (
     "service_state",
@@ -31,6 +31,9 @@ FACTS = (
     "fingerprint",
 )
 """Every typed fact that an own entry can have."""
+
+RECEIPTS = frozenset({"erased", "retained", "hold_placed", "hold_released", "purged"})
+"""``via`` of an ``own_action`` that is a receipt: only the engine writes those, when it has done what they say."""
 
 
 @attrs.frozen

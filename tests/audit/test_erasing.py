@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,21 @@ import pytest
 from sqlalchemy import LargeBinary
 from sqlalchemy.engine import make_url
 
-from kfstate import ArgumentError, Engine, Receipt, UnknownConversationError, UnknownCustomerError
+from kfstate import (
+    ArgumentError,
+    Engine,
+    EnvelopeError,
+    OwnEntry,
+    Receipt,
+    UnknownConversationError,
+    UnknownCustomerError,
+)
 from kfstate.audit.people.receipts import parse
 from kfstate.queries.views import as_json
 from kfstate.store import clearing
 from kfstate.store.clearing import _identity
 from kfstate.store.dialect import query
+from kfstate.store.own_kinds import RECEIPTS
 from kfstate.store.tables import metadata
 from kfstate.testing import (
     FrozenClock,
@@ -161,6 +171,23 @@ def test_the_receipt_stands_in_the_log(engine: Engine, erased: Erased) -> None:
     assert ("dpo", "erase", receipt.customer, None) == (
         access.actor, access.action, access.customer, access.external_userid,
     )  # fmt: skip
+
+
+@pytest.mark.databases("sqlite")
+def test_nobody_forges_a_receipt(engine: Engine) -> None:
+    """What looks like a receipt is refused on every way in: it would stop the retention, or escape an erasure."""
+    position = engine.position()
+    for via, ids in product(sorted(RECEIPTS), ({}, {"open_kfid": "wkA", "external_userid": FORGOTTEN})):
+        forged: dict[str, Any] = {"kind": "own_action", "actor": "svc", "via": via, "data": {"until": 10**9}, **ids}
+        with pytest.raises(EnvelopeError) as caught:
+            engine.record(forged)
+        assert ("$.via", via) == (caught.value.path, caught.value.value)
+        with engine._database.writing() as conn, pytest.raises(EnvelopeError):
+            engine.record(OwnEntry(**forged), connection=conn)
+        assert 1 == engine.ingest(json.dumps(forged).encode()).rejected
+        with pytest.raises(EnvelopeError):
+            engine.audit.what_if(inject=[forged])
+    assert (position, ()) == (engine.position(), engine.audit.receipts())
 
 
 @pytest.mark.databases("sqlite", "pg18", "mariadb")

@@ -11,13 +11,14 @@ from sqlalchemy import Connection
 
 from kfstate.audit.people import receipts
 from kfstate.audit.people.holding import keeper
-from kfstate.audit.people.receipts import ACTIONS, Ground, Receipt, Record, refuse_naming
+from kfstate.audit.people.receipts import Ground, Receipt, Record, refuse_naming
 from kfstate.errors import ArgumentError, ProjectionError, UnknownCustomerError
 from kfstate.projections.refolding import refold
 from kfstate.store.clearing import Clearable, clear_name, clear_payloads, clear_traces
 from kfstate.store.dialect import as_text, overwriting, query
 from kfstate.store.head import lock_head
 from kfstate.store.names import CUSTOMER
+from kfstate.store.own_kinds import RECEIPTS
 from kfstate.store.read import find_name, streams_by_id
 from kfstate.store.rows import Stream
 
@@ -29,7 +30,7 @@ _ELSEWHERE = (
     "SELECT e.position, e.kind, s.open_kfid, p.body FROM kf_entry e JOIN kf_stream s ON s.id = e.stream "
     "JOIN kf_payload p ON p.position = e.position WHERE e.position > ? AND s.corp_id = ? AND s.customer = 0 "
     "AND p.body IS NOT NULL AND NOT (e.kind = 'own_action' AND e.via IN ({})) ORDER BY e.position LIMIT ?"
-).format(", ".join(f"'{action}'" for action in ACTIONS))
+).format(", ".join(f"'{action}'" for action in sorted(RECEIPTS)))
 _AT_ONCE = 5_000
 
 

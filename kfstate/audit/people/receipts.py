@@ -4,7 +4,7 @@ A receipt names nobody who was erased: a customer is the number of his row in ``
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,11 +16,11 @@ from kfstate.queries.views import at_time
 from kfstate.store.clearing import Cleared
 from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry
+from kfstate.store.own_kinds import RECEIPTS
 from kfstate.store.read import find_stream
 from kfstate.store.rows import Result, StreamKey
 
 __all__ = [
-    "ACTIONS",
     "Ground",
     "Receipt",
     "Record",
@@ -32,9 +32,7 @@ __all__ = [
     "write",
 ]
 
-ACTIONS = ("erased", "retained", "hold_placed", "hold_released", "purged")
-"""What receipts are about: ``via`` of their entries."""
-_LISTED = ", ".join(f"'{action}'" for action in ACTIONS)
+_LISTED = ", ".join(f"'{action}'" for action in sorted(RECEIPTS))
 _FOUND = (
     "SELECT e.position, e.chain, e.via, e.actor, e.recorded_at, p.body FROM kf_entry e "
     "JOIN kf_payload p ON p.position = e.position "
@@ -43,8 +41,8 @@ _FOUND = (
 
 _LONGEST = {"actor": 128, "basis": 4096, "request_id": 256}
 
-Record = Callable[[Connection, Sequence[OwnEntry]], Sequence[Result]]
-"""Appends own entries in a transaction."""
+Record = Callable[[Connection, OwnEntry], Result]
+"""Appends a receipt in a transaction."""
 
 
 @attrs.frozen
@@ -126,8 +124,7 @@ def write(
         kind="own_action", via=action, actor=ground.actor, reason=ground.basis, request_id=ground.request_id,
         data={name: value for name, value in data.items() if value not in (None, 0, ())},
     )  # fmt: skip
-    (done,) = record(conn, [entry])
-    found = receipt_at(conn, done.position)
+    found = receipt_at(conn, record(conn, entry).position)
     assert found is not None  # noqa: S101 (it was written just now)
     return found
 

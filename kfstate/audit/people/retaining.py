@@ -7,12 +7,13 @@ from sqlalchemy import Connection
 
 from kfstate.audit.people import receipts
 from kfstate.audit.people.holding import keeper, purge
-from kfstate.audit.people.receipts import ACTIONS, Ground, Receipt, Record
+from kfstate.audit.people.receipts import Ground, Receipt, Record
 from kfstate.clock import SECOND
 from kfstate.errors import ArgumentError
 from kfstate.store.clearing import Clearable, clear_payloads
 from kfstate.store.dialect import as_text, overwriting, query
 from kfstate.store.head import lock_head
+from kfstate.store.own_kinds import RECEIPTS
 
 __all__ = ["Retained", "age_out", "destroy", "oldest"]
 
@@ -66,7 +67,7 @@ def age_out(conn: Connection, record: Record, ground: Ground, *, before: int, no
     old = [
         Clearable(position, kind, as_text(open_kfid), customer)
         for position, kind, via, open_kfid, customer in rows
-        if kind not in _KEPT and not (kind == "own_action" and via in ACTIONS)
+        if kind not in _KEPT and not (kind == "own_action" and via in RECEIPTS)
     ]
     with overwriting(conn):
         keeps = keeper(conn, now=now, corp_id=corp_id)
