@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kfstate.aio.greenlets import inside
 from kfstate.audit.people.access import Access
+from kfstate.audit.people.erasing import Repeated
 from kfstate.audit.people.holding import Hold, Sealed
 from kfstate.audit.people.receipts import Receipt
 from kfstate.audit.people.retaining import Retained
@@ -25,9 +26,7 @@ class AsyncKeeping:
         """As :meth:`kfstate.audit.face.Audit.erase`."""
         return await inside(self._audit.erase, external_userid, actor=actor, basis=basis, request_id=request_id)
 
-    async def repeat(
-        self, receipts: Iterable[Receipt], *, actor: str, basis: str, request_id: str = ""
-    ) -> tuple[Receipt, ...]:
+    async def repeat(self, receipts: Iterable[Receipt], *, actor: str, basis: str, request_id: str = "") -> Repeated:
         """As :meth:`kfstate.audit.face.Audit.repeat`."""
         return await inside(self._audit.repeat, receipts, actor=actor, basis=basis, request_id=request_id)
 

@@ -8,6 +8,7 @@ from kfstate.audit.history.as_of import AsOf, Change, StateThen
 from kfstate.audit.history.explaining import Explained, KeptStep, Tried
 from kfstate.audit.history.timeline import Stretch, Timeline
 from kfstate.audit.people.access import Access
+from kfstate.audit.people.erasing import Repeated
 from kfstate.audit.people.holding import Hold, Sealed
 from kfstate.audit.people.receipts import Receipt
 from kfstate.audit.people.retaining import Retained
@@ -38,6 +39,7 @@ __all__ = [
     "Kpis",
     "Proof",
     "Receipt",
+    "Repeated",
     "Retained",
     "Sealed",
     "SessionChange",

@@ -58,11 +58,11 @@ def repeat(
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} is no file of receipts: {error}") from None
     with ctx.reader() as engine:
-        made = engine.audit.repeat(
+        done = engine.audit.repeat(
             [receipt for receipt in found if receipt.action == "erased"], actor=actor or who(), basis=basis,
             request_id=request_id,
         )  # fmt: skip
-    show_all(ctx, RECEIPTS, made)
+    _show(ctx, done)
 
 
 def retain(

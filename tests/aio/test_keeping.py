@@ -30,7 +30,8 @@ def test_forgetting(url: str, clock: FrozenClock) -> None:
             assert 2 == len(await engine.audit.sealed(hold, actor="ann", basis="court order"))
             assert (await engine.audit.holds())[0].in_force
             assert "hold_released" == (await engine.audit.release(hold, **GROUND)).action
-            assert () == await engine.audit.repeat([first, second], **GROUND)
+            again = await engine.audit.repeat([first, second], **GROUND)
+            assert ((), (first.position, second.position), ()) == (again.receipts, again.gone, again.unknown)
             await engine.audit.accessed("show", actor="ann", external_userid="wmThree")
             clock.advance(200 * 86_400)
             assert 1 == (await engine.audit.retain(timedelta(days=180), **GROUND)).payloads

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from sqlalchemy import LargeBinary
 from sqlalchemy.engine import make_url
@@ -266,18 +267,37 @@ def test_a_restored_backup_forgets_again(engine: Engine, url: str, tmp_path: Pat
     backup = tmp_path / "backup.db"
     with closing(sqlite3.connect(str(make_url(url).database))) as source, closing(sqlite3.connect(backup)) as target:
         source.backup(target)
-    receipts = [parse(as_json(receipt)) for receipt in (engine.audit.erase(FORGOTTEN, **GROUND),)]
+    engine.ingest(page([customer_message("wkA", "wmAfterwards", NOW + 20)]))
+    late, first, stays = (engine.audit.erase(who, **GROUND) for who in ("wmAfterwards", FORGOTTEN, "wmStays"))
+    receipts = [parse(as_json(receipt)) for receipt in (late, first, stays)]
     assert receipts == list(engine.audit.receipts())
     with Engine(f"sqlite:///{backup}", clock=FrozenClock.at(NOW + 100)) as restored:
         assert FORGOTTEN == restored.state("wkA", FORGOTTEN).external_userid
-        (again,) = restored.audit.repeat(receipts, **GROUND)
-        assert (receipts[0].customer, receipts[0].payloads) == (again.customer, again.payloads)
+        # Another one has the number of whom this copy did not know.
+        restored.ingest(page([customer_message("wkA", "wmSomebodyElse", NOW + 30)]))
+        for foreign in (attrs.evolve(stays, log_id="00" * 16), attrs.evolve(stays, action="retained")):
+            with pytest.raises(ArgumentError):
+                restored.audit.repeat([first, foreign], **GROUND)
+        assert () == restored.audit.receipts()
+
+        done = restored.audit.repeat(receipts, **GROUND)
+        assert ((), (late.position,)) == (done.gone, done.unknown)
+        again = restored.audit.receipts()
+        assert done.receipts == tuple(receipt.position for receipt in again)
+        assert [(first.customer, first.payloads), (stays.customer, stays.payloads)] == [
+            (receipt.customer, receipt.payloads) for receipt in again
+        ]
         assert FORGOTTEN.encode() not in bytes_in(everything(restored))
-        assert () == restored.audit.repeat(receipts, **GROUND)
+        assert "wmSomebodyElse" == restored.state("wkA", "wmSomebodyElse").external_userid
+        gone = restored.audit.repeat(receipts, **GROUND).gone
+        assert (first.position, stays.position) == gone
     with fresh() as (other, _), pytest.raises(ArgumentError):
         other.audit.repeat(receipts, **GROUND)
-    with pytest.raises(ArgumentError):
-        parse({"position": 1})
+    with Engine(f"sqlite:///{backup}", corp_id="ww2") as other, pytest.raises(ArgumentError):
+        other.audit.repeat(receipts, **GROUND)
+    for wrong in ({"position": 1}, as_json(first) | {"commitment": "zz"}, as_json(first) | {"customer": "7"}):
+        with pytest.raises(ArgumentError):
+            parse(wrong)
 
 
 @pytest.mark.databases("sqlite", "pg18", "mariadb")

@@ -35,7 +35,7 @@ VIEWS = [
     kfstate.TableDifference, kfstate.Rebuilt, kfstate.Refolded, kfstate.Report, kfstate.Problem,
     kfstate.AsOf, kfstate.StateThen, kfstate.Change, kfstate.Explained, kfstate.Tried, kfstate.KeptStep,
     kfstate.Timeline, kfstate.Stretch,
-    kfstate.Receipt, kfstate.Retained, kfstate.Hold, kfstate.Sealed, kfstate.Access,
+    kfstate.Receipt, kfstate.Repeated, kfstate.Retained, kfstate.Hold, kfstate.Sealed, kfstate.Access,
     kfstate.Recorded, kfstate.Verdict, Difference, Verified, Damage, kfstate.TreeHead, kfstate.CheckedProof,
     kfstate.Gate, kfstate.SessionChange, kfstate.FoldedAs, kfstate.Kpis, kfstate.WhatIf, kfstate.Comparison,
     kfstate.Divergence,

@@ -5,6 +5,7 @@ content digests, and what error texts say go; the entries with their typed facts
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 from sqlalchemy import Connection
@@ -16,13 +17,13 @@ from kfstate.errors import ArgumentError, ProjectionError, UnknownCustomerError
 from kfstate.projections.refolding import refold
 from kfstate.store.clearing import Clearable, clear_name, clear_payloads, clear_traces
 from kfstate.store.dialect import as_text, overwriting, query
-from kfstate.store.head import lock_head
+from kfstate.store.head import lock_head, read_head
 from kfstate.store.names import CUSTOMER
 from kfstate.store.own_kinds import RECEIPTS
 from kfstate.store.read import find_name, streams_by_id
 from kfstate.store.rows import Stream
 
-__all__ = ["back", "erase", "mentions"]
+__all__ = ["Repeated", "back", "check_ours", "erase", "mentions"]
 
 _STREAMS = "SELECT id FROM kf_stream WHERE corp_id = ? AND customer = ? ORDER BY id"
 _ENTRIES = "SELECT position, kind FROM kf_entry WHERE stream = ? ORDER BY position"
@@ -32,6 +33,18 @@ _ELSEWHERE = (
     "AND p.body IS NOT NULL AND NOT (e.kind = 'own_action' AND e.via IN ({})) ORDER BY e.position LIMIT ?"
 ).format(", ".join(f"'{action}'" for action in sorted(RECEIPTS)))
 _AT_ONCE = 5_000
+
+
+@attrs.frozen
+class Repeated:
+    """What became of erasures that were repeated in a restored copy."""
+
+    receipts: tuple[int, ...]
+    """Where the new receipts stand in the log."""
+    gone: tuple[int, ...]
+    """Positions of the old receipts whose customers are forgotten here already."""
+    unknown: tuple[int, ...]
+    """Positions of the old receipts whose customers this copy did not know: who has written since is somebody new."""
 
 
 def mentions(conn: Connection, external_userid: str, *, corp_id: str, after: int = 0) -> tuple[list[Clearable], int]:
@@ -82,30 +95,35 @@ def erase(
         letters = clear_traces(conn, [entry.position for entry in said], external_userid)
         clear_name(conn, customer, corp_id=corp_id, held=keeps(customer), now=now)
         refolded = sum(_refolded(conn, of[stream]) for stream in streams)
+    ((commitment,),) = query(conn, "SELECT commitment FROM kf_name WHERE id = ?", (customer,))
     return receipts.write(
-        conn, record, "erased", ground, cleared, customer=customer, commitment=_named(conn, customer)[0],
+        conn, record, "erased", ground, cleared, customer=customer, commitment=bytes(commitment).hex(),
         entries=len(said), dead_letters=letters, refolded=refolded,
         accounts=tuple(of[stream].open_kfid for stream in streams),
     )  # fmt: skip
 
 
-def back(conn: Connection, receipt: Receipt, *, corp_id: str) -> str | None:
-    """Return who was erased by a receipt and is known again, because an older copy was restored; None: nobody.
+def check_ours(conn: Connection, receipts: Iterable[Receipt], *, corp_id: str) -> None:
+    """Raise :class:`~kfstate.errors.ArgumentError` unless these are receipts of erasures of this log."""
+    log_id = read_head(conn).log_id.hex()
+    for receipt in receipts:
+        found = _named(conn, receipt)
+        if receipt.action != "erased" or receipt.log_id != log_id or (found and as_text(found[1]) != corp_id):
+            allowed = "receipts of erasures of this log and corporation"
+            raise ArgumentError(name="receipts", value=str(receipt.position), allowed=allowed)
 
-    Raises :class:`~kfstate.errors.ArgumentError` where the receipt is of another log.
-    """
-    commitment, external_userid = _named(conn, receipt.customer or 0, corp_id)
-    if receipt.action != "erased" or commitment != receipt.commitment:
-        raise ArgumentError(name="receipts", value=str(receipt.position), allowed="receipts of erasures of this log")
-    return external_userid
+
+def back(conn: Connection, receipt: Receipt) -> tuple[bool, str | None]:
+    """Return whether this copy knew who was erased by a receipt, and his id, where it knows him again."""
+    found = _named(conn, receipt)
+    return found is not None, None if found is None or found[0] is None else as_text(found[0])
 
 
-def _named(conn: Connection, customer: int, corp_id: str | None = None) -> tuple[str, str | None]:
-    """Return what the log commits to in place of a customer's id, and the id, if it is still there."""
-    found = query(conn, "SELECT commitment, value, corp_id FROM kf_name WHERE id = ?", (customer,))
-    if not found or (corp_id is not None and as_text(found[0][2]) != corp_id):
-        return "", None
-    return bytes(found[0][0]).hex(), None if found[0][1] is None else as_text(found[0][1])
+def _named(conn: Connection, receipt: Receipt) -> tuple[Any, Any] | None:
+    """Return id and corporation of the customer of a receipt; None where another one has his number, or nobody."""
+    sql = "SELECT value, corp_id FROM kf_name WHERE id = ? AND commitment = ?"
+    found = query(conn, sql, (receipt.customer or 0, bytes.fromhex(receipt.commitment)))
+    return (found[0][0], found[0][1]) if found else None
 
 
 def _refolded(conn: Connection, stream: Stream) -> bool:

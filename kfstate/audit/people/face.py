@@ -9,6 +9,7 @@ from kfstate.audit.knowing import moment
 from kfstate.audit.people import access, erasing, holding, retaining
 from kfstate.audit.people import receipts as kept
 from kfstate.audit.people.access import Access
+from kfstate.audit.people.erasing import Repeated
 from kfstate.audit.people.holding import Hold, Sealed
 from kfstate.audit.people.receipts import Ground, Receipt, Record, refuse_naming
 from kfstate.audit.people.retaining import Retained
@@ -49,21 +50,26 @@ class Keeping:
         forget_journal(self._site.database.engine)
         return receipt
 
-    def repeat(
-        self, receipts: Iterable[Receipt], *, actor: str, basis: str, request_id: str = ""
-    ) -> tuple[Receipt, ...]:
+    def repeat(self, receipts: Iterable[Receipt], *, actor: str, basis: str, request_id: str = "") -> Repeated:
         """Forget again whom these receipts of erasures are about: after an older copy of the database was restored.
 
-        Returns the new receipts; who is not known again is left alone. Raises
-        :class:`~kfstate.errors.ArgumentError` where a receipt is of another log.
+        Who is forgotten there already, or was not known to the copy, is left alone, and said. Raises
+        :class:`~kfstate.errors.ArgumentError`, before anything is done, where a receipt is of another log.
         """
-        made = []
-        for receipt in receipts:
+        given, made, gone, unknown = tuple(receipts), list[int](), list[int](), list[int]()
+        with self._site.database.reading() as conn:
+            erasing.check_ours(conn, given, corp_id=self._corp_id)
+        for receipt in given:
             with self._site.database.reading() as conn:
-                external_userid = erasing.back(conn, receipt, corp_id=self._corp_id)
-            if external_userid is not None:
-                made.append(self.erase(external_userid, actor=actor, basis=basis, request_id=request_id))
-        return tuple(made)
+                known, external_userid = erasing.back(conn, receipt)
+            if external_userid is None:
+                (gone if known else unknown).append(receipt.position)
+                continue
+            try:
+                made.append(self.erase(external_userid, actor=actor, basis=basis, request_id=request_id).position)
+            except UnknownCustomerError:  # somebody else was quicker
+                gone.append(receipt.position)
+        return Repeated(tuple(made), tuple(gone), tuple(unknown))
 
     def retain(self, payloads: timedelta, *, actor: str, basis: str, request_id: str = "") -> Retained:
         """Clear payloads that were stored longer ago, and destroy what no legal hold keeps sealed any more.

@@ -4,7 +4,8 @@ A receipt names nobody who was erased: a customer is the number of his row in ``
 """
 
 import json
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from kfstate.queries.views import at_time
 from kfstate.store.clearing import Cleared
 from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry
+from kfstate.store.head import read_head
 from kfstate.store.own_kinds import RECEIPTS
 from kfstate.store.read import find_stream
 from kfstate.store.rows import Result, StreamKey
@@ -79,6 +81,8 @@ class Receipt:
 
     position: int
     chain: str
+    log_id: str
+    """Id of the log, in hex: every copy of it has the same."""
     action: str
     """``erased``, ``retained`` (aged out), ``hold_placed``, ``hold_released``, ``purged`` (sealed for nothing)."""
     actor: str
@@ -112,7 +116,7 @@ def _whole(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-_FACTS = tuple(field.name for field in attrs.fields(Receipt))[7:]
+_FACTS = tuple(field.name for field in attrs.fields(Receipt))[8:]
 
 
 def write(
@@ -133,7 +137,7 @@ def receipt_at(conn: Connection, position: int) -> Receipt | None:
     """Return the receipt at a position; None where there is none."""
     streams = query(conn, "SELECT stream FROM kf_entry WHERE position = ?", (position,))
     found = query(conn, _FOUND + "e.position = ?", (*streams[0], position)) if streams else []
-    return _receipt(found[0]) if found else None
+    return _receipts(conn, found)[0] if found else None
 
 
 def receipts(conn: Connection, *, corp_id: str, after: int = 0, limit: int = 1000) -> tuple[Receipt, ...]:
@@ -142,7 +146,7 @@ def receipts(conn: Connection, *, corp_id: str, after: int = 0, limit: int = 100
     if stream is None:
         return ()
     sql = _FOUND + "e.position > ? ORDER BY e.position LIMIT ?"
-    return tuple(_receipt(row) for row in query(conn, sql, (stream.id, after, limit)))
+    return _receipts(conn, query(conn, sql, (stream.id, after, limit)))
 
 
 def last(conn: Connection, action: str, *, corp_id: str) -> Receipt | None:
@@ -151,7 +155,7 @@ def last(conn: Connection, action: str, *, corp_id: str) -> Receipt | None:
     if stream is None:
         return None
     found = query(conn, _FOUND + "e.via = ? ORDER BY e.version DESC LIMIT 1", (stream.id, action))
-    return _receipt(found[0]) if found else None
+    return _receipts(conn, found)[0] if found else None
 
 
 def parse(data: Mapping[str, Any]) -> Receipt:
@@ -164,12 +168,19 @@ def parse(data: Mapping[str, Any]) -> Receipt:
         when = known.get("recorded_at")
         known["recorded_at"] = None if when is None else datetime.fromisoformat(when)
         known["accounts"] = tuple(known.get("accounts", ()))
+        known["customer"] = None if (customer := known.get("customer")) is None else operator.index(customer)
+        known["commitment"] = bytes.fromhex(known.get("commitment", "")).hex()
         return Receipt(**known)
     except (TypeError, ValueError, AttributeError) as error:
         raise ArgumentError(name="receipt", value=str(data)[:200], allowed=f"a receipt as JSON ({error})") from error
 
 
-def _receipt(row: tuple[Any, ...]) -> Receipt:
+def _receipts(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> tuple[Receipt, ...]:
+    log_id = read_head(conn).log_id.hex()
+    return tuple(_receipt(log_id, row) for row in rows)
+
+
+def _receipt(log_id: str, row: tuple[Any, ...]) -> Receipt:
     position, chain, action, actor, recorded_at, body = row
     said = {} if body is None else json.loads(bytes(body))
     data = said.get("data", {})
@@ -177,6 +188,6 @@ def _receipt(row: tuple[Any, ...]) -> Receipt:
     if "accounts" in facts:
         facts["accounts"] = tuple(facts["accounts"])
     return Receipt(
-        position=position, chain=bytes(chain).hex(), action=action, actor=actor, basis=said.get("reason", ""),
-        request_id=said.get("request_id", ""), recorded_at=at_time(recorded_at), **facts,
+        position=position, chain=bytes(chain).hex(), log_id=log_id, action=action, actor=actor,
+        basis=said.get("reason", ""), request_id=said.get("request_id", ""), recorded_at=at_time(recorded_at), **facts,
     )  # fmt: skip
