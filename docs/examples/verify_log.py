@@ -16,7 +16,7 @@ TAGS = """
     servicer_to errcode menu_click via counts target as_kind fail_type reject_switch receiving stop_type code_kind
     manage_privilege from_at cause
 """.split()  # noqa: SIM905 (the order is the point: tag 1, 2, 3, …)
-DIGESTS = {"customer", "servicer", "commitment", "servicer_from", "servicer_to"}
+DIGESTS = ("commitment", "customer", "servicer", "servicer_from", "servicer_to")
 
 
 def sha(start: str, data: bytes) -> str:
@@ -28,10 +28,9 @@ def canonical(fields: dict[str, Any]) -> bytes:
     """Return the canonical form, form 1."""
     encoded = b""
     for tag, name in enumerate(TAGS, 1):
-        value = fields.get(name)
-        if value is not None:
-            encode = bytes.fromhex if name in DIGESTS else str.encode
-            data = value.to_bytes(8, "big", signed=True) if isinstance(value, int) else encode(value)
+        if (value := fields.get(name)) is not None:
+            text = bytes.fromhex if name in DIGESTS else str.encode
+            data = value.to_bytes(8, "big", signed=True) if isinstance(value, int) else text(value)
             encoded += bytes([tag]) + len(data).to_bytes(2, "big") + data
     return encoded
 
@@ -40,39 +39,41 @@ class Log:
     """A log, line by line; ``at`` and ``link`` are those of the last entry that holds."""
 
     def __init__(self) -> None:
-        self.names, self.streams, self.versions = dict[int, str](), dict[int, dict[str, Any]](), dict[int, int]()
-        self.begin, self.at, self.link, self.ended = 0, 0, "", False
+        self.names, self.streams, self.versions = dict[int, Any]({0: None}), dict[int, Any](), dict[int, int]()
+        self.at, self.link, self.recorded, self.ended = 0, "", 0, False
 
     def take(self, line: dict[str, Any]) -> bool:
-        """Tell whether a line holds."""
-        if "kfstate_log" in line:
-            self.begin, self.at, self.link = line["after"], line["after"], line["chain"]
-            return self.at > 0 or self.link == sha("02" + line["log_id"], line["created_at"].to_bytes(8, "big"))
-        if "kf_name" in line:
-            row = line["kf_name"]
-            self.names[row["id"]] = row["commitment"]
-            return "salt" not in row or row["commitment"] == sha(row["salt"], row["value"].encode())
-        if "kf_stream" in line:
-            row = line["kf_stream"]
-            people = {key: self.names[row[key]] if row[key] else None for key in ("customer", "servicer")}
-            self.streams[row["id"]] = {**row, "stream_kind": row["kind"], **people}
-        if "end" in line:
-            self.ended = True
-            return (line["end"], line["chain"]) == (self.at, self.link)
-        return "kf_entry" not in line or self.entry(line["kf_entry"], line["kf_payload"])
+        """Tell whether a line holds; one that is not known does."""
+        kinds = line.keys() & {"kfstate_log", "kf_name", "kf_stream", "kf_entry", "end"}
+        if self.ended or ("kfstate_log" in kinds) != (not self.link):  # that is the first line, and no other
+            return False
+        match [*kinds]:
+            case ["kfstate_log"]:
+                self.link = sha("02" + line["log_id"], line["created_at"].to_bytes(8, "big"))
+                return (line["kfstate_log"], line["after"], line["chain"]) == (1, 0, self.link)
+            case ["kf_name"] if (row := line["kf_name"])["id"] not in self.names:
+                self.names[row["id"]] = row["commitment"]
+                return "value" not in row or row["commitment"] == sha(row["salt"], row["value"].encode())
+            case ["kf_stream"] if (row := line["kf_stream"])["id"] not in self.streams:
+                told = [row[key] for key in ("corp_id", "kind", "open_kfid", "customer", "servicer")]
+                return bool(self.streams.setdefault(row["id"], told))
+            case ["kf_entry"]:
+                return self.entry(line["kf_entry"], line["kf_payload"])
+        self.ended = kinds == {"end"}
+        return not kinds or (self.ended and (line["end"], line["chain"]) == (self.at, self.link))
 
     def entry(self, row: dict[str, Any], payload: dict[str, str]) -> bool:
         """Recompute leaf, link and commitment."""
-        people: dict[str, Any] = {key: self.names[row[key]] for key in ("servicer_from", "servicer_to") if key in row}
-        leaf = sha(f"00{row['form']:02x}", canonical({**self.streams[row["stream"]], **row, **people}))
-        link = sha("01" + self.link + leaf, b"")
-        version = self.versions.get(row["stream"], row["version"] - 1 if self.begin else 0) + 1
+        fields = {**row, **dict(zip(TAGS, self.streams[row["stream"]], strict=False))}
+        fields |= {key: self.names[fields.get(key, 0)] for key in DIGESTS[1:]}
+        leaf = sha(f"00{row['form']:02x}", canonical(fields))
         body = payload["body"].encode() if "body" in payload else bytes.fromhex(payload.get("body_hex", ""))
-        kept = sha(payload["salt"], body) if payload else row["commitment"]  # neither salt nor body: it was erased
-        names = ("form", "position", "version", "leaf", "chain", "commitment")
-        if [row[name] for name in names] != [1, self.at + 1, version, leaf, link, kept]:
+        kept = sha(payload["salt"], body) if payload else row["commitment"]  # neither salt nor body: erased
+        place = [self.at + 1, self.versions.get(row["stream"], 0) + 1, max(self.recorded, row["recorded_at"])]
+        names = ("form", "leaf", "chain", "commitment", "position", "version", "recorded_at")
+        if [row[name] for name in names] != [1, leaf, sha("01" + self.link + leaf, b""), kept, *place]:
             return False
-        self.at, self.link, self.versions[row["stream"]] = row["position"], link, version
+        self.at, self.versions[row["stream"]], self.recorded, self.link = *place, row["chain"]
         return True
 
 
@@ -81,11 +82,10 @@ def verify(lines: Iterable[str], anchor: str = "") -> str:
     log, seen = Log(), not anchor
     for line in lines:
         try:
-            holds = log.take(json.loads(line))
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-            holds = False
-        if not holds:
-            raise ValueError(f"{log.at + 1}: does not hold: {line[:60]}")
+            if not log.take(json.loads(line)):
+                raise ValueError(line)  # noqa: TRY301 (said below, once)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{log.at + 1}: does not hold: {line[:60]}") from error
         seen = seen or f"{log.at}:{log.link}" == anchor
     if not log.ended:
         raise ValueError(f"{log.at + 1}: the log was cut off")

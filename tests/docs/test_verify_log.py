@@ -92,13 +92,26 @@ def test_a_whole_log_holds(exported: tuple[str, list[dict[str, Any]]], tmp_path:
     assert anchor == done.stdout.strip()
 
 
-def test_a_part_of_a_log_holds(exported: tuple[str, list[dict[str, Any]]]) -> None:
-    """An export that begins later begins with the link before its first entry."""
-    anchor, lines = exported
-    before = next(line["kf_entry"] for line in lines if line.get("kf_entry", {}).get("position") == 20)
-    first = {**lines[0], "after": 20, "chain": before["chain"]}
-    rest = [line for line in lines[1:] if "kf_entry" not in line or line["kf_entry"]["position"] > 20]
-    assert anchor == VERIFY(text([first, *rest]))
+def cut_out(lines: list[dict[str, Any]], first: int, last: int) -> None:
+    """Take entries out, and put a line that says where the log begins in their place."""
+    gone = [line for line in lines if first <= line.get("kf_entry", {}).get("position", 0) <= last]
+    lines.insert(lines.index(gone[0]), {**lines[0], "after": last, "chain": gone[-1]["kf_entry"]["chain"]})
+    lines[:] = [line for line in lines if line not in gone]
+
+
+def add_to(lines: list[dict[str, Any]], at: int, way: str) -> None:
+    """Put something into an export that is said elsewhere in it, in its right place; or an impossible time."""
+    match way.split():
+        case ["earlier"]:
+            reseal(lines, 30, recorded_at=1)
+        case ["cut", "out"]:
+            cut_out(lines, 30, 33)
+        case ["another", "beginning"]:
+            lines.insert(at, lines[0])
+        case ["once", "more", table]:
+            lines.insert(at, next(line for line in lines if table in line))
+        case ["two", "in", "one"]:
+            lines[at].update(next(line for line in lines if "kf_name" in line))
 
 
 def spoil(lines: list[dict[str, Any]], way: str) -> None:
@@ -124,6 +137,8 @@ def spoil(lines: list[dict[str, Any]], way: str) -> None:
             (row["position"], lines[at + 1]["kf_entry"]["position"]) = (31, 30)
         case ["cut"]:
             del lines[at:]
+        case _:
+            add_to(lines, at, way)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +146,8 @@ def spoil(lines: list[dict[str, Any]], way: str) -> None:
     [
         "set recorded_at", "set tie", "set version", "set kind", "set commitment", "set leaf", "set chain", "set cause",
         "set stream", "set form", "set target", "drop kind", "drop tie", "drop leaf", "payload salt", "payload body",
-        "no payload", "leave out", "twice", "swap", "swap positions", "cut",
+        "no payload", "leave out", "twice", "swap", "swap positions", "cut", "cut out", "another beginning",
+        "once more kf_name", "once more kf_stream", "two in one", "earlier",
     ],
 )  # fmt: skip
 def test_damage_is_found_at_its_position(exported: tuple[str, list[dict[str, Any]]], way: str) -> None:
@@ -143,22 +159,56 @@ def test_damage_is_found_at_its_position(exported: tuple[str, list[dict[str, Any
         VERIFY(text(lines))
 
 
+def reseal(lines: list[dict[str, Any]], position: int, **changed: int) -> None:
+    """Change an entry, and make leaves and links anew from there on: only what is said beside them does not hold."""
+    people = {line["kf_name"]["id"]: line["kf_name"]["commitment"] for line in lines if "kf_name" in line} | {0: None}
+    streams = {line["kf_stream"]["id"]: line["kf_stream"] for line in lines if "kf_stream" in line}
+    link = ""
+    for line in lines:
+        row = line.get("kf_entry", {"position": 0})
+        if row["position"] >= position:
+            row |= changed if row["position"] == position else {}
+            stream = streams[row["stream"]]
+            fields = {**stream, **row, "stream_kind": stream["kind"]}
+            fields |= {key: people[fields.get(key, 0)] for key in MODULE.DIGESTS[1:]}
+            row["leaf"] = MODULE.sha("0001", MODULE.canonical(fields))
+            row["chain"] = MODULE.sha("01" + link + row["leaf"], b"")
+        link = row.get("chain", link)
+    lines[-1]["chain"] = link
+
+
 def test_a_forged_version_is_found(exported: tuple[str, list[dict[str, Any]]]) -> None:
     """Where leaves and links were made anew to the end, so that the chain holds."""
     lines = json.loads(json.dumps(exported[1]))
-    log, link = MODULE.Log(), ""
-    for line in lines:
-        row = line.get("kf_entry")
-        if row is None or row["position"] < 30:
-            log.take(line)
-            link = link if row is None else log.link
-        else:
-            row["version"] += row["position"] == 30
-            people = {key: log.names[row[key]] for key in ("servicer_from", "servicer_to") if key in row}
-            row["leaf"] = MODULE.sha("0001", MODULE.canonical({**log.streams[row["stream"]], **row, **people}))
-            row["chain"] = link = MODULE.sha("01" + link + row["leaf"], b"")
-    lines[-1]["chain"] = link
+    reseal(lines, 30)
+    assert exported[0] == VERIFY(text(lines))
+    row = next(line["kf_entry"] for line in lines if line.get("kf_entry", {}).get("position") == 30)
+    reseal(lines, 30, version=row["version"] + 1)
     with pytest.raises(ValueError, match=r"^30: "):
+        VERIFY(text(lines))
+
+
+def test_entries_cut_out_of_the_log_are_missed(exported: tuple[str, list[dict[str, Any]]]) -> None:
+    """At its beginning, where another line says that it begins later, and what stands after its end is not read."""
+    anchor, lines = exported
+    shorter = json.loads(json.dumps(lines))
+    cut_out(shorter, 1, 9)
+    shorter = [next(line for line in shorter[1:] if "kfstate_log" in line), *shorter[1:]]
+    with pytest.raises(ValueError, match=r"^1: "):
+        VERIFY(text(shorter), anchor)
+    for more in ({}, {"kf_machine": {}}, lines[-1], *lines[:2]):
+        with pytest.raises(ValueError, match="does not hold"):
+            VERIFY(text([*lines, more]), anchor)
+
+
+def test_an_entry_cannot_say_whose_it_is(exported: tuple[str, list[dict[str, Any]]]) -> None:
+    """Only its stream does: that, too, is hashed with every entry of it."""
+    lines = json.loads(json.dumps(exported[1]))
+    for line in lines:
+        if "kf_entry" in line and line["kf_entry"]["stream"] == 1:
+            line["kf_entry"]["corp_id"] = ""
+    next(line["kf_stream"] for line in lines if "kf_stream" in line)["corp_id"] = "another"
+    with pytest.raises(ValueError, match="does not hold"):
         VERIFY(text(lines))
 
 
