@@ -10,6 +10,7 @@ import attrs
 
 from kfstate.errors import ExtraError
 from kfstate.queries.entries import EntryView
+from kfstate.queries.views import readable
 from kfstate.service_state import KfServiceState
 
 __all__ = ["CONVERSATIONS", "MESSAGES", "SESSIONS", "SHEETS", "Sheet", "messages", "write_csv", "write_xlsx"]
@@ -135,7 +136,7 @@ def write_csv(target: IO[bytes], sheet: Sheet, rows: Iterable[object], *, word: 
     ``word`` says words such as ``over_48h`` in the reader's language. What a spreadsheet program would take for a
     formula is written with an apostrophe before it.
     """
-    text = io.TextIOWrapper(target, encoding="utf-8-sig", errors="replace", newline="", write_through=True)
+    text = io.TextIOWrapper(target, encoding="utf-8-sig", newline="", write_through=True)
     try:
         writer, count = csv.writer(text), 0
         writer.writerow(sheet.columns)
@@ -201,7 +202,9 @@ def _cell(row: object, name: str, word: Word) -> object:
         return "是" if value else "否"
     if isinstance(value, datetime):
         return value.astimezone(BEIJING)
-    return word(value) if name in _WORDS and value is not None else value
+    if not isinstance(value, str):
+        return value
+    return word(value) if name in _WORDS else readable(value)
 
 
 _WORDS = {"opened_by", "ended_by", "evidence", "doubt", "last_message_by", "kind"}

@@ -188,7 +188,7 @@ def _run(tokens: list[str]) -> int:
         found = exit_of(error)
         if found is None:
             traceback.print_exc()
-            return _leave(Exit.BUG, f"a bug in kfstate: {error!r}")
+            return _leave(Exit.BUG, f"a bug in kfstate: {type(error).__name__}: {error}")
         return _leave(*found)
 
 

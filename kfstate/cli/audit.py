@@ -9,6 +9,7 @@ from kfstate.cli import keeping, proving
 from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import UsageError
+from kfstate.cli.files import beside
 from kfstate.cli.tables import CHANGES, ENTRIES, KEPT, TRIED, then_facts
 from kfstate.cli.times import Place, place_of
 
@@ -166,18 +167,17 @@ def report(
         raise UsageError(f"{file} is there already")
     with (
         ctx.reader() as engine,
+        beside(file) as target,
         accessing(engine, "report", open_kfid, external_userid),
         ctx.out.counting(engine.position()) as done,
     ):
         page = engine.audit.report(
             open_kfid, external_userid, **place, machine=machine, lang=ctx.out.lang, payloads=payloads, verified=verify,
             progress=done,
-        )  # fmt: skip
-    try:
-        file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
+        ).encode()  # fmt: skip
+        target.write(page)
+        target.flush()
     if ctx.out.json:
-        ctx.out.line({"file": str(file), "bytes": len(page.encode())})
+        ctx.out.line({"file": str(file), "bytes": len(page)})
     else:
         ctx.out.facts({"path": str(file)})

@@ -11,8 +11,8 @@ from cyclopts import App, Parameter
 
 from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Given
+from kfstate.cli.files import beside
 from kfstate.cli.words import label
-from kfstate.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +36,9 @@ def ndjson(file: Path = _STDOUT, *, until: int | None = None, ctx: Given) -> Non
         until: The last position to take (default: the head of the log).
         ctx: The settings of this run.
     """
-    with ctx.reader() as engine, accessing(engine, "export", detail="ndjson"), _opened(file) as target:
+    with ctx.reader() as engine, _opened(file) as target, accessing(engine, "export", detail="ndjson"):
         engine.archive.write(target, until=until)
+        target.flush()
 
 
 @app.command
@@ -51,8 +52,9 @@ def csv(file: Path = _STDOUT, *, table: Table = "sessions", ctx: Given) -> None:
     """
     from kfstate.archive.people import SHEETS, write_csv
 
-    with ctx.reader() as engine, accessing(engine, "export", detail=f"csv {table}"), _opened(file) as target:
+    with ctx.reader() as engine, _opened(file) as target, accessing(engine, "export", detail=f"csv {table}"):
         write_csv(target, SHEETS[table], _rows(engine, table), word=partial(label, lang="zh"))
+        target.flush()
 
 
 @app.command
@@ -72,8 +74,9 @@ def xlsx(
     from kfstate.archive.people import write_xlsx
 
     said = f"xlsx {' '.join(tables)}"
-    with ctx.reader() as engine, accessing(engine, "export", detail=said), _opened(file) as target:
+    with ctx.reader() as engine, _opened(file) as target, accessing(engine, "export", detail=said):
         write_xlsx(target, {table: _rows(engine, table) for table in tables}, word=partial(label, lang="zh"))
+        target.flush()
 
 
 def _rows(engine: "Engine", table: Table) -> "Iterable[object]":
@@ -86,17 +89,8 @@ def _rows(engine: "Engine", table: Table) -> "Iterable[object]":
 
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
-    """Open a file to be written beside its place, where it is put when it is whole."""
-    if file == _STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    beside = file.parent / f".{file.name}.new"
-    try:
-        with beside.open("wb") as target:
+    if file != _STDOUT:
+        with beside(file) as target:
             yield target
-        beside.replace(file)
-    except OSError as error:
-        raise ArchiveError(str(file), f"it cannot be written ({error.strerror})") from error
-    finally:
-        beside.unlink(missing_ok=True)
+        return
+    yield sys.stdout.buffer

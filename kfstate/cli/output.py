@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from kfstate.cli.words import Lang, label, state_label
+from kfstate.queries.views import readable
 from kfstate.service_state import KfServiceState
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Output:
 
     def text(self, text: str) -> None:
         """Print a text for people, or for other programs, as it is."""
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.write(readable(text if text.endswith("\n") else f"{text}\n"))
 
     def note(self, text: str) -> None:
         """Tell the person at the terminal something that is not part of the answer."""
@@ -175,7 +176,7 @@ class Output:
             return Text(self.word("yes" if value else "no"))
         if isinstance(value, datetime):
             return Text(self.time(value))
-        return Text(self.word(value) if isinstance(value, str) and not raw else str(value))
+        return Text(readable(self.word(value) if isinstance(value, str) and not raw else str(value)))
 
     def time(self, value: datetime) -> str:
         """Return a time in the machine's zone, and remember the zone for the table's foot."""

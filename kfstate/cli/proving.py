@@ -1,10 +1,12 @@
 """``kfstate audit head``, ``prove`` and ``check``: the log stands for itself, wherever it is looked at."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Given
 from kfstate.cli.exits import Exit, UsageError
+from kfstate.cli.files import beside
 
 __all__ = ["check", "head", "prove"]
 
@@ -51,19 +53,19 @@ def prove(
     """
     with (
         ctx.reader() as engine,
+        nullcontext() if to is None else beside(to) as target,
         accessing(engine, "prove", open_kfid, external_userid) as told,
         ctx.out.counting(position or engine.position()) as done,
     ):
         proof = engine.audit.prove(open_kfid, external_userid, position=position, payloads=payloads, progress=done)
+        if target is not None:
+            target.write(f"{proof}\n".encode())
+            target.flush()
         told.append(f"{len(proof.entries)} entries")
     if to is None:
         ctx.out.text(str(proof))
-        return
-    try:
-        to.write_text(str(proof) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--to: {error}") from None
-    ctx.out.note(f"{to}: {len(proof.entries)} entries against {proof.head}")
+    else:
+        ctx.out.note(f"{to}: {len(proof.entries)} entries against {proof.head}")
 
 
 def check(file: Path, *, expect: str | None = None, ctx: Given) -> int:

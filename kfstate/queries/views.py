@@ -1,5 +1,6 @@
 """What queries return: frozen, with names instead of ids, times as aware UTC datetimes, waits in seconds."""
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,11 @@ __all__ = [
     "as_json",
     "at_second",
     "at_time",
+    "readable",
     "shown",
 ]
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def at_second(second: int | None) -> datetime | None:
@@ -38,6 +42,11 @@ def at_time(microseconds: int | None) -> datetime | None:
         return None
     second, rest = divmod(microseconds, 1_000_000)
     return datetime.fromtimestamp(second, UTC).replace(microsecond=rest)
+
+
+def readable(text: str) -> str:
+    """Return a text as any file can hold it: half of an emoji, which a message may have and no encoding, becomes �."""
+    return _HALF.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 @attrs.frozen(slots=False)

@@ -200,5 +200,6 @@ def page(elements: Iterable[Element], *, next_cursor: str = "", has_more: bool =
 def _with_msgid(msgid: str | None, element: Element) -> Element:
     if msgid is None:
         text = json.dumps(element, ensure_ascii=False, separators=(",", ":"))
-        msgid = f"built_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        msgid = f"built_{digest[:20]}"
     return {"msgid": msgid} | element if msgid else element

@@ -59,6 +59,7 @@ def test_errors(sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert 2 == kfstate(*log, "archive", command, "").code
     assert [] == list(tmp_path.glob("part-*"))
     assert 1 == kfstate(*log, "archive", "import", "no.ndjson").code
-    for call in (("archive", "export", "no.ndjson"), ("export", "ndjson", "nowhere/log"), ("export", "csv", ".")):
+    assert 1 == kfstate(*log, "archive", "export", "no.ndjson").code
+    for call in (("export", "ndjson", "nowhere/log"), ("export", "csv", ".")):
         done = kfstate(*log, *call)
-        assert (1, 1) == (done.code, len(done.err.splitlines())), done
+        assert (2, 1) == (done.code, len(done.err.splitlines())), done

@@ -1,9 +1,12 @@
 """Questions about then on the command line: ``--at``, ``--known-at``, and ``kfstate audit``."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from kfstate.engine import Engine
+from kfstate.testing import customer_message, page
 from tests.cli.runner import kfstate
 
 __all__: list[str] = []
@@ -54,6 +57,36 @@ def test_explain_timeline_report(db: tuple[str, str], tmp_path: Path) -> None:
     assert "会话审计报告" in page
     assert 2 == kfstate("audit", "report", KF, USER, "r.html", *db).code
     assert 2 == kfstate("audit", "report", KF, USER, "no/folder/r.html", *db).code
+
+
+def test_half_an_emoji(tmp_path: Path) -> None:
+    """A message may hold what no file can: it is shown as such, wherever it is shown."""
+    db = ("--db", "half.db")
+    element = customer_message(KF, USER, 1_741_000_000, content="half \ud83d", msgid="half")
+    assert 0 == kfstate("ingest", "-", *db, stdin=json.dumps(page([element])).encode()).code
+    assert 0 == kfstate("audit", "report", KF, USER, "r.html", *db).code
+    assert "<td>half �</td>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert 0 == kfstate("export", "xlsx", "all.xlsx", *db).code
+    for command in ("explain", "show", "history"):
+        done = kfstate(command, KF, USER, *db, terminal=True)
+        assert 0 == done.code, done.err
+
+
+def test_a_report_that_failed_leaves_nothing(
+    db: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file, no word of what was said, and the access log says so; no file either where that cannot be written."""
+    known = set(tmp_path.iterdir())
+    monkeypatch.setattr("kfstate.audit.Audit.report", lambda *_, **__: "a secret \ud83d")
+    done = kfstate("audit", "report", KF, USER, "r.html", *db)
+    assert (70, False) == (done.code, "secret" in done.err)
+    assert known == set(tmp_path.iterdir())
+    with Engine(f"sqlite:///{db[1]}") as engine:
+        assert "UnicodeEncodeError" in {seen.result for seen in engine.audit.accesses(action="report")}
+    monkeypatch.setattr("kfstate.audit.Audit.report", lambda *_, **__: "page")
+    monkeypatch.setattr("kfstate.audit.Audit.accessed", lambda *_, **__: 1 / 0)
+    assert 70 == kfstate("audit", "report", KF, USER, "r.html", *db).code
+    assert known == set(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

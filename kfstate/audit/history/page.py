@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from kfstate.queries.views import readable
+
 __all__ = ["bars", "facts", "legend", "page", "section", "table"]
 
 _COLOURS = {"untreated": "#d29922", "robot": "#2aa1b3", "queue": "#a347ba", "manual": "#26a269", "finished": "#c0bfbc"}
@@ -22,7 +24,7 @@ _WIDTH, _HEIGHT = 1000, 26
 def page(title: str, parts: Iterable[str], *, lang: str) -> str:
     """Return a whole page. It runs nothing and asks no other host for anything, and tells the browser so."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-    return (
+    return readable(
         f'<!doctype html>\n<html lang="{escape(lang)}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width">\n'
