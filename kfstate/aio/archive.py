@@ -20,10 +20,15 @@ class AsyncArchive:
         self._archive = archive
 
     async def export(
-        self, folder: Path, *, until: int | None = None, progress: Callable[[int], None] | None = None
+        self,
+        folder: Path,
+        *,
+        until: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        processes: int = 1,
     ) -> Exported:
         """As :meth:`kfstate.archive.face.Archive.export`."""
-        return await inside(self._archive.export, folder, until=until, progress=progress)
+        return await inside(self._archive.export, folder, until=until, progress=progress, processes=processes)
 
     async def follow(self, folder: Path) -> Erased:
         """As :meth:`kfstate.archive.face.Archive.follow`."""

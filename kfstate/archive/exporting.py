@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,15 @@ from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa, pq
 from kfstate.archive.briefs import brief
 from kfstate.archive.layout import File, Part
-from kfstate.archive.pieces import AT, Marks, Piece, identities, unload
+from kfstate.archive.pieces import AT, Marks, activated, beside, identities, marks_at, rows
 from kfstate.archive.results import Exported
 from kfstate.archive.schema import ENTRIES, GROUP, NAMES, PULLS, SCHEMA_VERSION, SLICES, STREAMS, WORDS, slices_of
-from kfstate.errors import CheckpointError, CorruptLogError
+from kfstate.concurrency import THREADS
+from kfstate.errors import CheckpointError
 from kfstate.store.canonical import first_link
+from kfstate.store.checkpoint import chain_at
+from kfstate.store.crew import Crew
+from kfstate.store.database import Database
 from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 from kfstate.store.rows import Head
@@ -26,55 +28,80 @@ from kfstate.store.rows import Head
 __all__ = ["PART", "check_log", "export", "write_table"]
 
 PART = 262_144
-"""So many entries make a part, unless the caller says otherwise; an export holds one in memory."""
+"""So many entries make a part, unless the caller says otherwise; each process of an export holds one in memory."""
 
 _FILE = 65_536
 """A part has a file for about so many entries: as many slices share one as are needed."""
 _RANDOM = {"commitment", "leaf", "chain", "salt", "entry_key", "content"}
 """Columns that nothing can make smaller."""
-Reading = Callable[[], AbstractContextManager[Connection]]
+
+
+@attrs.frozen
+class _Task:
+    """A part to be written: the entries after a position up to another one, and what is between marks."""
+
+    folder: Path
+    log: Head
+    after: int
+    until: int
+    before: str
+    """The link before, in hex."""
+    since: Marks
+    marks: Marks
 
 
 def export(
-    reading: Reading,
+    database: Database,
     folder: Path,
     *,
     until: int | None = None,
     size: int = PART,
     progress: Callable[[int], None] | None = None,
+    crew: Crew | None = None,
 ) -> Exported:
     """Write what an archive does not have yet, up to ``until`` (default: the head), in parts of ``size`` entries.
 
-    Each part is read in a transaction of its own. An export that was broken off goes on with the part that it was at.
-    ``progress`` is called with the number of entries of each part.
+    Each part is read in a transaction of its own, and written by a process of the ``crew``. An export that was broken
+    off goes on with the part that it was at. ``progress`` is called with the number of entries of each part.
 
     Raises :class:`~kfstate.errors.CheckpointError` where the archive is of another log, or this one lost its tail;
     :class:`~kfstate.errors.ArchiveError` where the archive is damaged, or somebody else writes to it.
     """
     with layout.writing(folder):
         parts = layout.read_parts(folder)
-        known = len(parts)
-        with reading() as conn:
+        known = parts[-1] if parts else None
+        with database.reading() as conn:
             log = read_head(conn)
             check_log(conn, log, parts)
         upper = log.position if until is None else min(until, log.position)
-        position = parts[-1].last if parts else 0
-        while position < upper:
-            before = parts[-1].chain if parts else first_link(log.log_id, log.created_at).hex()
-            marks = Marks(*parts[-1].marks) if parts else Marks()
-            with reading() as conn:
-                held = _Held()
-                end = min(position + size, upper)
-                for piece in unload(conn, position, end, marks, identified=False):
-                    held.take(piece)
-                held.identified = table_of(_IDENTITIES, identities(conn, position, end))
-            parts.append(_write(folder, held, log, before))
+        began = position = known.last if known else 0
+        chain = known.chain if known else first_link(log.log_id, log.created_at).hex()
+        if crew is None or upper - position <= size:
+            crew = Crew(database, 1, THREADS.signal)
+        made = 0
+        for part in crew.in_order(_write, _tasks(database, folder, log, known, upper=upper, size=size), ahead=2):
+            layout.publish(folder, part)
             if progress is not None:
-                progress(parts[-1].last - position)
-            position = parts[-1].last
-    new = parts[known:]
-    chain = parts[-1].chain if parts else first_link(log.log_id, log.created_at).hex()
-    return Exported(len(new), sum(part.last - part.first + 1 for part in new), position, chain)
+                progress(part.last - position)
+            made, position, chain = made + 1, part.last, part.chain
+    return Exported(made, position - began, position, chain)
+
+
+def _tasks(
+    database: Database, folder: Path, log: Head, known: Part | None, *, upper: int, size: int
+) -> Iterator[_Task]:
+    position, chain, marks = 0, first_link(log.log_id, log.created_at).hex(), Marks()
+    if known is not None:
+        position, chain, marks = known.last, known.chain, Marks(*known.marks)
+    while position < upper:
+        until = min(position + size, upper)
+        with database.reading() as conn:
+            now = marks_at(conn, marks, position, until)
+            link = chain_at(conn, until)
+        yield _Task(folder, log, position, until, chain, marks, now)
+        if link is None:
+            return  # whoever writes this part meets what is missing
+        position, chain, marks = until, link.hex(), now
 
 
 def check_log(conn: Connection, log: Head, parts: Sequence[Part]) -> None:
@@ -96,19 +123,17 @@ class _Held:
     machines: dict[str, tuple[str, str, str, int]] = attrs.Factory(dict)
     identified: Any = None
     first: int = 0
-    end: Piece | None = None
+    chain: str = ""
+    recorded_at: int = 0
 
-    def take(self, piece: Piece) -> None:
-        """Take the next piece."""
-        streams = map(itemgetter(AT["stream"]), piece.entries)
-        words = [(stream, *said) for stream, said in zip(streams, piece.payloads, strict=True)]
-        rows = (piece.entries, words, piece.streams, piece.names, piece.pulls)
-        for (name, schema), given in zip(_SCHEMAS.items(), rows, strict=True):
-            if given:
-                self.tables[name].append(table_of(schema, given))
-        self.machines |= {row[0]: (row[0], row[1], row[2], row[3]) for row in piece.machines}
-        self.first = self.first or piece.first
-        self.end = attrs.evolve(piece, entries=piece.entries[-1:], payloads=(), identities=())
+    def take(self, entries: Sequence[tuple[Any, ...]], payloads: Sequence[tuple[Any, ...]]) -> None:
+        """Take the next entries, with what was said in them."""
+        columns = list(zip(*entries, strict=True))
+        self.first = self.first or columns[0][0]
+        words = (columns[AT["stream"]], *zip(*payloads, strict=True))
+        self.tables["entries"].append(_table(_SCHEMAS["entries"], columns))
+        self.tables["words"].append(_table(_SCHEMAS["words"], words))
+        self.chain, self.recorded_at = bytes(columns[AT["chain"]][-1]).hex(), columns[AT["recorded_at"]][-1]
 
 
 _SCHEMAS: dict[str, Any] = {
@@ -124,31 +149,30 @@ _IDENTITIES = pa.schema(
 )
 
 
-def _write(folder: Path, held: _Held, log: Head, before: str) -> Part:
-    end = held.end
-    if end is None:
-        raise CorruptLogError(1, "the entry is missing")
+def _write(database: Database, task: _Task) -> Part:
+    """Read a part, write it, and return what is to be published."""
+    held = _read(database, task)
     told = {
-        "schema": SCHEMA_VERSION, "log_id": log.log_id.hex(), "created_at": log.created_at, "first": held.first,
-        "last": end.last, "before": before, "chain": end.chain.hex(),
+        "schema": SCHEMA_VERSION, "log_id": task.log.log_id.hex(), "created_at": task.log.created_at,
+        "first": held.first, "last": task.until, "before": task.before, "chain": held.chain,
     }  # fmt: skip
-    with layout.new_part(folder, held.first) as (path, made):
+    with layout.new_part(task.folder, held.first) as (path, made):
         files = [*_sliced(path, held, told)]
         files += [
-            write_table(path, name, pa.concat_tables(held.tables[name]), told)
+            write_table(path, name, table, told)
             for name in ("streams", "names", "pulls")
-            if held.tables[name]
+            for table in held.tables[name]
         ]
         made.append(
             Part(
-                log_id=log.log_id.hex(),
-                created_at=log.created_at,
+                log_id=task.log.log_id.hex(),
+                created_at=task.log.created_at,
                 first=held.first,
-                last=end.last,
-                before=before,
-                chain=end.chain.hex(),
-                recorded_at=end.entries[-1][AT["recorded_at"]],
-                marks=attrs.astuple(end.marks),
+                last=task.until,
+                before=task.before,
+                chain=held.chain,
+                recorded_at=held.recorded_at,
+                marks=attrs.astuple(task.marks),
                 machines=tuple(held.machines.values()),
                 files=tuple(files),
             )
@@ -156,11 +180,25 @@ def _write(folder: Path, held: _Held, log: Head, before: str) -> Part:
     return made[0]
 
 
+def _read(database: Database, task: _Task) -> _Held:
+    held = _Held()
+    with database.reading() as conn:
+        for entries, payloads in rows(conn, task.after, task.until):
+            held.take(entries, payloads)
+            held.machines |= {row[0]: (row[0], row[1], row[2], row[3]) for row in activated(conn, entries)}
+        names = ("streams", "names", "pulls")
+        for name, found in zip(names, beside(conn, task.since, task.marks), strict=True):
+            held.tables[name] += [table_of(_SCHEMAS[name], found)] if found else []
+        held.identified = table_of(_IDENTITIES, identities(conn, task.after, task.until))
+    return held
+
+
 def table_of(schema: Any, rows: Sequence[tuple[Any, ...]]) -> Any:
     """Return rows as an Arrow table of this schema."""
-    if not rows:
-        return schema.empty_table()
-    columns = zip(*rows, strict=True)
+    return _table(schema, list(zip(*rows, strict=True))) if rows else schema.empty_table()
+
+
+def _table(schema: Any, columns: Sequence[tuple[Any, ...]]) -> Any:
     arrays = [_array(column, field) for column, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 

@@ -10,6 +10,7 @@ from kfstate.archive.results import Erased, Exported, Restored
 from kfstate.errors import ArchiveError
 from kfstate.projections.building import Site
 from kfstate.store.checkpoint import Checkpoint
+from kfstate.store.crew import Crew
 
 __all__ = ["Archive", "import_log"]
 
@@ -20,20 +21,28 @@ class Archive:
     def __init__(self, site: Site) -> None:
         """Read the log of this database."""
         self._database = site.database
+        self._signal = site.signal
 
     def export(
-        self, folder: Path, *, until: int | None = None, progress: Callable[[int], None] | None = None
+        self,
+        folder: Path,
+        *,
+        until: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        processes: int = 1,
     ) -> Exported:
         """Bring an archive of Parquet files up to the log, or up to position ``until``; begin it where there is none.
 
         What was erased in the database since is cleared in it first. ``progress`` is called with the number of entries
-        of each part. Raises :class:`~kfstate.errors.ExtraError`, :class:`~kfstate.errors.ArchiveError`,
+        of each part. As many ``processes`` write a part each at once, and hold it in memory. Raises
+        :class:`~kfstate.errors.ExtraError`, :class:`~kfstate.errors.ArchiveError`,
         :class:`~kfstate.errors.CheckpointError` where the archive is of another log.
         """
         from kfstate.archive import erasing, exporting  # noqa: PLC0415 (the extra may be missing)
 
         erasing.follow(self._database.reading, folder)
-        return exporting.export(self._database.reading, folder, until=until, progress=progress)
+        with Crew(self._database, processes, self._signal) as crew:
+            return exporting.export(self._database, folder, until=until, progress=progress, crew=crew)
 
     def follow(self, folder: Path) -> Erased:
         """Clear in an archive what was erased in the database since it was written.

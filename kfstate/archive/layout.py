@@ -25,6 +25,7 @@ __all__ = [
     "check",
     "digest_of",
     "new_part",
+    "publish",
     "read_parts",
     "replace_manifest",
     "writing",
@@ -165,7 +166,7 @@ else:
 
 @contextmanager
 def new_part(folder: Path, first: int) -> Iterator[tuple[Path, list[Part]]]:
-    """Give a folder to write a part into, and a list for its manifest; it takes its place when the block is over."""
+    """Give a folder to write a part into, and a list for its manifest; after the block it is ready to be published."""
     path = folder / f"{_NEW}{first:015}"
     path.mkdir()
     made: list[Part] = []
@@ -175,7 +176,11 @@ def new_part(folder: Path, first: int) -> Iterator[tuple[Path, list[Part]]]:
     for file in part.files:
         _sync(path / file.name)
     _sync(path)
-    path.rename(folder / part.folder)
+
+
+def publish(folder: Path, part: Part) -> None:
+    """Move a part that is ready to its place."""
+    (folder / f"{_NEW}{part.first:015}").rename(folder / part.folder)
     _sync(folder)
 
 

@@ -25,14 +25,14 @@ from kfstate.store.tables import (
 )
 from kfstate.store.verify import verify
 
-__all__ = ["AT", "Marks", "Piece", "identities", "load", "unload"]
+__all__ = ["AT", "Marks", "Piece", "activated", "beside", "identities", "load", "marks_at", "rows", "unload"]
 
 AT = {name: at for at, name in enumerate(ENTRY_COLUMNS)}
 """Column of ``kf_entry`` → where it stands in a row."""
 
 _DAY = 86_400 * SECOND
 _CHUNK = 2_000
-_PIECE = 8_000
+_PIECE = 2_000
 _NAMES = (AT["servicer_from"], AT["servicer_to"])
 _PULL = AT["pull"]
 _Rows = Sequence[tuple[Any, ...]]
@@ -80,16 +80,11 @@ class Piece:
         return bytes(self.entries[-1][AT["chain"]])
 
 
-def unload(
-    conn: Connection, after: int, until: int, marks: Marks, *, size: int = _PIECE, identified: bool = True
-) -> Iterator[Piece]:
-    """Yield the entries after a position up to another one, in pieces of ``size``.
+def rows(conn: Connection, after: int, until: int, *, size: int = _PIECE) -> Iterator[tuple[_Rows, _Rows]]:
+    """Yield the entries after a position up to another one, and their payloads, ``size`` at a time.
 
-    Unless they are to be ``identified``, pieces have no identities: who makes columns reads those by
-    :func:`identities`, for all pieces at once. Raises
-    :class:`~kfstate.errors.CorruptLogError` where an entry or its payload is missing.
+    Raises :class:`~kfstate.errors.CorruptLogError` where an entry or its payload is missing.
     """
-    known = {row[2]: row for row in identities(conn, after, until)} if identified else {}
     sql = f"SELECT {_named(kf_entry)} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
     said = "SELECT position, salt, body FROM kf_payload WHERE position > ? AND position <= ? ORDER BY position"
     while after < until:
@@ -102,12 +97,19 @@ def unload(
         if len(payloads) != len(entries):
             missing = {row[0] for row in entries} - {row[0] for row in payloads}
             raise CorruptLogError(min(missing, default=begin + 1), "the payload's row is missing")
-        streams = _next(conn, kf_stream, marks.stream, max(map(itemgetter(AT["stream"]), entries)))
-        named = {id_ for at in _NAMES for id_ in filter(None, map(itemgetter(at), entries))}
-        named.update(id_ for row in streams for id_ in row[4:])
-        names = _next(conn, kf_name, marks.name, max(named, default=0))
-        pulls = _next(conn, kf_pull, marks.pull, max(filter(None, map(itemgetter(_PULL), entries)), default=0))
-        marks = Marks(_last(names, marks.name), _last(streams, marks.stream), _last(pulls, marks.pull))
+        yield entries, payloads
+
+
+def unload(conn: Connection, after: int, until: int, marks: Marks, *, size: int = _PIECE) -> Iterator[Piece]:
+    """Yield the entries after a position up to another one, in pieces of ``size``.
+
+    Raises :class:`~kfstate.errors.CorruptLogError` where an entry or its payload is missing.
+    """
+    known = {row[2]: row for row in identities(conn, after, until)}
+    for entries, payloads in rows(conn, after, until, size=size):
+        now = marks_at(conn, marks, entries[0][0] - 1, entries[-1][0])
+        streams, names, pulls = beside(conn, marks, now)
+        marks = now
         yield Piece(
             entries=entries,
             payloads=payloads,
@@ -115,30 +117,58 @@ def unload(
             streams=streams,
             names=names,
             pulls=pulls,
-            machines=_machines(conn, entries),
+            machines=activated(conn, entries),
             marks=marks,
         )
+
+
+def marks_at(conn: Connection, marks: Marks, after: int, until: int) -> Marks:
+    """Return the marks that hold at ``until``, from those at ``after``."""
+    sql = (
+        "SELECT MAX(stream), MAX(servicer_from), MAX(servicer_to), MAX(pull) FROM kf_entry "
+        "WHERE position > ? AND position <= ?"
+    )
+    stream, from_, to, pull = query(conn, sql, (after, until))[0]
+    stream = _last(conn, kf_stream, marks.stream, stream or 0)
+    sql = "SELECT MAX(customer), MAX(servicer) FROM kf_stream WHERE id > ? AND id <= ?"
+    named = (from_, to, *query(conn, sql, (marks.stream, stream))[0])
+    name = _last(conn, kf_name, marks.name, max(id_ or 0 for id_ in named))
+    return Marks(name, stream, _last(conn, kf_pull, marks.pull, pull or 0))
+
+
+def beside(conn: Connection, since: Marks, until: Marks) -> tuple[_Rows, _Rows, _Rows]:
+    """Return the streams, names and pulls between marks."""
+    return (
+        _between(conn, kf_stream, since.stream, until.stream),
+        _between(conn, kf_name, since.name, until.name),
+        _between(conn, kf_pull, since.pull, until.pull),
+    )
+
+
+def activated(conn: Connection, entries: _Rows) -> _Rows:
+    """Return all machines that the log knows where one of the entries activates one."""
+    if "machine_activated" not in map(itemgetter(AT["kind"]), entries):
+        return []
+    return query(conn, f"SELECT {_named(kf_machine)} FROM kf_machine ORDER BY created_at, fingerprint")
 
 
 def _named(table: Table) -> str:
     return ", ".join(column.name for column in table.columns)
 
 
-def _next(conn: Connection, table: Table, after: int, until: int) -> _Rows:
+def _between(conn: Connection, table: Table, after: int, until: int) -> _Rows:
     if until <= after:
         return []
     sql = f"SELECT {_named(table)} FROM {table.name} WHERE id > ? AND id <= ? ORDER BY id"
     return query(conn, sql, (after, until))
 
 
-def _last(rows: _Rows, before: int) -> int:
-    return int(rows[-1][0]) if rows else before
-
-
-def _machines(conn: Connection, entries: _Rows) -> _Rows:
-    if "machine_activated" not in map(itemgetter(AT["kind"]), entries):
-        return []
-    return query(conn, f"SELECT {_named(kf_machine)} FROM kf_machine ORDER BY created_at, fingerprint")
+def _last(conn: Connection, table: Table, after: int, until: int) -> int:
+    """Return the last id up to one that is named, ``after`` where nothing later is."""
+    if until <= after:
+        return after
+    (last,) = query(conn, f"SELECT MAX(id) FROM {table.name} WHERE id > ? AND id <= ?", (after, until))[0]
+    return last or after
 
 
 def identities(conn: Connection, after: int, until: int) -> list[tuple[Any, ...]]:

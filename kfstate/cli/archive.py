@@ -25,7 +25,7 @@ Place = Annotated[Path, Parameter(converter=_place)]
 
 
 @app.command
-def export(folder: Place, *, until: int | None = None, ctx: Given) -> None:
+def export(folder: Place, *, until: int | None = None, processes: int | None = None, ctx: Given) -> None:
     """Bring an archive of Parquet files up to the log; begin it where there is none. Needs the extra `archive`.
 
     What was broken off goes on where it was. What was erased in the database since is cleared in the archive, too.
@@ -33,15 +33,20 @@ def export(folder: Place, *, until: int | None = None, ctx: Given) -> None:
     Args:
         folder: Where the archive is, or is to be.
         until: The last position to take (default: the head of the log).
+        processes: How many parts are written at once, each by a process that holds it in memory (default: one for each
+            core).
         ctx: The settings of this run.
     """
+    from kfstate.store.crew import cores
+
+    many = cores() if processes is None else processes
     with ctx.reader() as engine, accessing(engine, "export", detail="archive"), ctx.out.progress() as progress:
 
         def told(further: int) -> None:
             task = progress.tasks[0]
             progress.update(task.id, done=task.fields["done"] + further)
 
-        done = engine.archive.export(folder, until=until, progress=told)
+        done = engine.archive.export(folder, until=until, progress=told, processes=many)
     _show(ctx, {"parts": done.parts, "entries": done.entries, "position": done.position, "chain": done.chain})
 
 

@@ -3,9 +3,11 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from itertools import islice
+from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -41,20 +43,23 @@ class Crew:
         self._database = database
         self._signal = signal
         self._pool: ProcessPoolExecutor | None = None
+        self._over: Event | None = None
 
     def __enter__(self) -> Self:
         """Make ready."""
         if self.processes > 1:
             url = self._database.engine.url.render_as_string(hide_password=False)
             spawning = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.processes, spawning, initializer=_open, initargs=(url,))
+            self._over = spawning.Event()
+            self._pool = ProcessPoolExecutor(self.processes, spawning, _open, (url, self._over))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let the processes end what they are at, and go."""
-        if self._pool is not None:
+        if self._over is not None and self._pool is not None:
+            self._over.set()
             self._pool.shutdown(cancel_futures=True)
 
     def each(
@@ -134,19 +139,31 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-_opened: list[Database] = []
-"""In a process of a crew: the database, for all of its tasks."""
+_opened: list[tuple[Database, Event]] = []
+"""In a process of a crew: the database, for all of its tasks, and whether there are to be no more."""
 
 
-def _open(url: str) -> None:
+def _open(url: str, over: Event) -> None:
     # Ctrl-C goes to every process of a terminal: who waits for a task has nothing to end, and says nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _opened.append(Database(url))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _opened.append((Database(url), over))
+
+
+def _end_with_parent() -> None:
+    """End this process when that which started it was killed: whatever lock it held is no more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(job: _Job[_Task, _Found], task: _Task) -> _Found:
+    database, over = _opened[0]
+    if over.is_set():
+        raise CancelledError
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return job(_opened[0], task)
+        return job(database, task)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -46,7 +46,7 @@ def archive(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(exporting, "_FILE", 40)
         patch.setattr(exporting, "GROUP", 10)
         database = Database(source)
-        export(database.reading, folder, size=150)
+        export(database, folder, size=150)
         database.close()
     return folder
 

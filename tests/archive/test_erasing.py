@@ -44,7 +44,7 @@ GROUND = {"actor": "dpo", "basis": "PIPL art. 47"}
 def test_a_customer_is_forgotten(told: str, tmp_path: Path) -> None:
     """The next export forgets whom the database forgot, in every part; the others stay, and the log verifies."""
     folder, log = tmp_path / "archive", Database(told)
-    export(log.reading, folder, size=10)
+    export(log, folder, size=10)
     log.close()
     assert b"wm-person-1" in everything(folder, tmp_path)
     with Engine(told, clock=FrozenClock.at(NOW + 200)) as engine:
@@ -92,7 +92,7 @@ def test_nothing_to_follow(told: str, tmp_path: Path) -> None:
 def test_a_killed_erasure(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was erased is nowhere, also where an erasure was killed between two files: the next one finds the rest."""
     folder, log = tmp_path / "archive", Database(told)
-    export(log.reading, folder, size=40)
+    export(log, folder, size=40)
     with log.writing() as conn:
         conn.exec_driver_sql("UPDATE kf_payload SET salt = NULL, body = NULL")
         conn.exec_driver_sql("UPDATE kf_identity SET content = NULL")
@@ -121,7 +121,7 @@ def test_a_killed_erasure(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_the_database_erased(told: str, tmp_path: Path) -> None:
     """What was cleared in the database after the export is cleared in the archive when that follows."""
     folder, log = tmp_path / "archive", Database(told)
-    export(log.reading, folder, size=10)
+    export(log, folder, size=10)
     with log.writing() as conn:
         conn.exec_driver_sql("UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE value = 'wm-person-2'")
         conn.exec_driver_sql("UPDATE kf_payload SET salt = NULL, body = NULL WHERE position > 9 AND position % 2 = 0")

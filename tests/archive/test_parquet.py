@@ -1,6 +1,7 @@
 """The log as Parquet, and back: every row, the same states, parts that are whole or not there."""
 
 import random
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,15 @@ from kfstate.archive import exporting, layout, reading
 from kfstate.archive.exporting import export
 from kfstate.archive.restoring import restore
 from kfstate.archive.results import Exported
+from kfstate.concurrency import THREADS
 from kfstate.engine import Engine
-from kfstate.errors import ArchiveError, CheckpointError
+from kfstate.errors import ArchiveError, CheckpointError, CorruptLogError
 from kfstate.projections import replaying
+from kfstate.store.crew import Crew
 from kfstate.store.database import Database
 from tests.archive.world import dump, live, make
 from tests.servers import EMPTY_ENGINE, Databases
+from tests.store.behind import change, unguarded
 
 __all__: list[str] = []
 
@@ -38,7 +42,7 @@ def back(url: str, folder: Path, *, size: int = 33) -> int:
 
 def test_there_and_back(log: Database, source: str, empty: str, folder: Path) -> None:
     """Every row of every table of the log comes back as it was, what was erased included."""
-    done = export(log.reading, folder, size=64)
+    done = export(log, folder, size=64)
     assert done.entries == back(empty, folder)
     assert dump(source) == dump(empty)
     with Engine(empty) as ours:
@@ -52,7 +56,7 @@ def test_every_database(database: Databases, folder: Path) -> None:
     source, target = database.new(EMPTY_ENGINE), database.new()
     make(source, size=40)
     log = Database(source)
-    export(log.reading, folder)
+    export(log, folder)
     log.close()
     back(target, folder)
     assert dump(source) == dump(target)
@@ -60,7 +64,7 @@ def test_every_database(database: Databases, folder: Path) -> None:
 
 def test_states(log: Database, folder: Path) -> None:
     """A replay from the archive, and one from both archive and database, is that of the database, at any position."""
-    export(log.reading, folder, size=50, until=101)
+    export(log, folder, size=50, until=101)
     chance = random.Random(5)
     with log.reading() as conn:
         assert sorted(replaying.states(conn)) == sorted(reading.states(folder, conn))
@@ -72,7 +76,7 @@ def test_states(log: Database, folder: Path) -> None:
 
 def test_slices(log: Database, source: str, folder: Path) -> None:
     """Slices together are the log, each sorted as it should be, however it was cut into parts."""
-    export(log.reading, folder, size=30)
+    export(log, folder, size=30)
     rows = dump(source, ["kf_entry"])["kf_entry"]
     found = [
         row
@@ -91,14 +95,14 @@ def test_it_grows(tmp_path: Path, folder: Path) -> None:
     url = f"sqlite:///{tmp_path / 'log.db'}"
     live(url, size=60)
     log = Database(url)
-    first = export(log.reading, folder, size=40)
+    first = export(log, folder, size=40)
     names = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
     live(url, size=30, seed=9, at=1_800_000_000)
     told: list[int] = []
-    second = export(log.reading, folder, size=40, progress=told.append)
+    second = export(log, folder, size=40, progress=told.append)
     assert sum(told) == second.entries == second.position - first.position > 0
     assert names.items() <= {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}.items()
-    assert Exported(0, 0, second.position, second.chain) == export(log.reading, folder)
+    assert Exported(0, 0, second.position, second.chain) == export(log, folder)
     back(f"sqlite:///{tmp_path / 'again.db'}", folder)
     assert dump(url) == dump(f"sqlite:///{tmp_path / 'again.db'}")
     log.close()
@@ -106,13 +110,37 @@ def test_it_grows(tmp_path: Path, folder: Path) -> None:
     live(other, size=5)
     log = Database(other)
     with pytest.raises(CheckpointError):
-        export(log.reading, folder)
+        export(log, folder)
     log.close()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return all files of an archive."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.databases("sqlite")
+def test_processes(database: Databases, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several write what one does, to the byte; where an entry is missing, the parts before it are there."""
+    monkeypatch.undo()
+    url = database.new(EMPTY_ENGINE)
+    make(url, size=60)
+    with closing(Database(url)) as log, Crew(log, 2, THREADS.signal) as crew:
+        one = export(log, folder, size=20)
+        told: list[int] = []
+        assert one == export(log, tmp_path / "two", size=20, crew=crew, progress=told.append)
+        assert files(folder) == files(tmp_path / "two")
+        assert (one.parts, one.entries) == (len(told), sum(told))
+        with log.writing() as conn, unguarded(conn):
+            change(conn, "DELETE FROM kf_entry WHERE position = 53")
+        with pytest.raises(CorruptLogError) as caught:
+            export(log, tmp_path / "three", size=20, crew=crew)
+        assert (53, 40) == (caught.value.position, layout.read_parts(tmp_path / "three")[-1].last)
 
 
 def test_a_killed_export(log: Database, source: str, empty: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was being written is no part; the next export removes it and goes on there."""
-    export(log.reading, folder, size=40, until=40)
+    export(log, folder, size=40, until=40)
     written: list[str] = []
 
     def killed(path: Path, name: str, *rest: object) -> layout.File:
@@ -124,11 +152,11 @@ def test_a_killed_export(log: Database, source: str, empty: str, folder: Path, m
     real = exporting.write_table
     monkeypatch.setattr(exporting, "write_table", killed)
     with pytest.raises(KeyboardInterrupt):
-        export(log.reading, folder, size=40)
+        export(log, folder, size=40)
     monkeypatch.undo()
     assert [40] == [part.last for part in layout.read_parts(folder)]
     assert 1 == len(list(folder.glob(".new-*")))
-    export(log.reading, folder, size=40)
+    export(log, folder, size=40)
     assert [] == list(folder.glob(".new-*"))
     back(empty, folder)
     assert dump(source) == dump(empty)
@@ -137,13 +165,13 @@ def test_a_killed_export(log: Database, source: str, empty: str, folder: Path, m
 def test_one_writer(log: Database, folder: Path) -> None:
     """While one writes, another one is refused."""
     with layout.writing(folder), pytest.raises(ArchiveError, match="somebody else"):
-        export(log.reading, folder)
-    assert export(log.reading, folder).entries
+        export(log, folder)
+    assert export(log, folder).entries
 
 
 def test_damage_is_named(log: Database, empty: str, folder: Path) -> None:
     """A file that was changed, a part or a file that is gone, another version: each is refused by name."""
-    export(log.reading, folder, size=40)
+    export(log, folder, size=40)
     parts = layout.read_parts(folder)
     path = folder / parts[1].folder
     file = path / parts[1].files[0].name

@@ -77,7 +77,7 @@ def archive(folder: Path) -> Path:
     if not place.is_dir():
         with TemporaryDirectory(dir=folder) as scratch:
             database = Database(url(folder / LOG))
-            export(database.reading, Path(scratch) / "log")
+            export(database, Path(scratch) / "log")
             database.close()
             _tile(Path(scratch) / "log", Path(scratch) / "tiled")
             (Path(scratch) / "tiled").rename(place)

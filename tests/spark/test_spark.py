@@ -21,7 +21,7 @@ def test_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(sqlite(tmp_path / "log.db"))
     database = Database(sqlite(tmp_path / "log.db"))
     archive = tmp_path / "archive"
-    export(database.reading, archive, size=150)
+    export(database, archive, size=150)
     database.close()
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]))
