@@ -4,7 +4,7 @@ Needs the extra ``columnar``. Equal to :func:`kfstate.machine.fold` for any entr
 whose order inside a second the compiled fold cannot tell goes to ``machine.fold`` itself.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -88,8 +88,9 @@ def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entr
     return _final(streams, states)
 
 
-def joined(parts: Sequence[tuple[Briefs, Ints]]) -> tuple[Briefs, Ints]:
+def joined(pieces: Iterable[tuple[Briefs, Ints]]) -> tuple[Briefs, Ints]:
     """Return as one what are entries in brief and shapes of their own; at least one of them."""
+    parts = list(pieces)
     if len(parts) == 1:
         return parts[0]
     begins = np.cumsum([0, *(len(shapes) for _, shapes in parts)]).astype(np.int32)

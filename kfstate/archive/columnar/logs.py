@@ -55,7 +55,7 @@ def fold_log(url: str | URL, machine: Machine = MACHINE, *, until: int | None = 
             upper = head if until is None else min(until, head)
             if upper < 1:
                 return FINAL.empty_table()
-            parts = [_read(conn, 0, upper)] if processes == 1 else list(_ranges(database.engine.url, upper, processes))
+            parts = [_read(conn, 0, upper)] if processes == 1 else _ranges(database.engine.url, upper, processes)
             others = [row[0] for row in query(conn, "SELECT id FROM kf_stream WHERE kind <> 'conversation'")]
             return without(fold_briefs(*joined(parts), partial(stream_entries, conn, until=upper), machine), others)
     finally:

@@ -80,15 +80,14 @@ def fold_archive(folder: Path, machine: Machine = MACHINE) -> Iterator[Any]:
 def fold_slices(task: Task) -> Any:
     """Fold the conversations of a task to their last states, as :func:`kfstate.archive.columnar.fold_table` does."""
     folder = Path(task.folder)
-    parts = [
+    briefs, shapes = joined(
         (_briefs(folder / piece.briefs, task, whole=piece.whole), _shapes(folder / piece.shapes))
         for piece in task.pieces
-    ]
-    parts = [part for part in parts if part[0].stream.size]
-    if not parts:
+    )
+    if briefs.stream.size == 0:
         return FINAL.empty_table()
     machine = MACHINE if task.spec is None else compiled(task.spec)
-    return without(fold_briefs(*joined(parts), partial(_look_up, folder), machine), task.others)
+    return without(fold_briefs(briefs, shapes, partial(_look_up, folder), machine), task.others)
 
 
 def _count(files: Sequence[layout.File]) -> int:
@@ -128,7 +127,8 @@ def _briefs(path: Path, task: Task, *, whole: bool) -> Briefs:
     if not whole:
         slices = slices_of(columns[0])
         inside = np.flatnonzero((task.first_slice <= slices) & (slices <= task.last_slice))
-        columns = [column[inside[0] : inside[-1] + 1] if inside.size else column[:0] for column in columns]
+        begin, end = (inside[0], inside[-1] + 1) if inside.size else (0, 0)
+        columns = [column[begin:end].copy() for column in columns]  # what was read beside them can go
     return Briefs(*columns)
 
 
