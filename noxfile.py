@@ -46,10 +46,10 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
-def spark(session: nox.Session) -> None:
-    """Run the columnar fold by PySpark; needs Java."""
-    session.install("--group", "test", "--group", "spark", *EDITABLE)
-    session.run("pytest", "-n", "0", "tests/spark")
+def engines(session: nox.Session) -> None:
+    """Run the columnar fold by PySpark, which needs Java, and by Ray Data."""
+    session.install("--group", "test", "--group", "engines", *EDITABLE)
+    session.run("pytest", "-n", "0", "tests/engines", *session.posargs)
 
 
 @nox.session

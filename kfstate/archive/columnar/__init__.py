@@ -4,7 +4,7 @@ Needs the extra ``columnar`` (numba, pyarrow, numpy).
 """
 
 from kfstate.archive.columnar.digesting import digest
-from kfstate.archive.columnar.engines import with_dask, with_pool, with_spark
+from kfstate.archive.columnar.engines import with_dask, with_pool, with_ray, with_spark
 from kfstate.archive.columnar.folding import FINAL, fold_table
 from kfstate.archive.columnar.logs import fold_log
 from kfstate.archive.columnar.slices import fold_archive, fold_slices, tasks
@@ -19,5 +19,6 @@ __all__ = [
     "tasks",
     "with_dask",
     "with_pool",
+    "with_ray",
     "with_spark",
 ]

@@ -1,4 +1,4 @@
-"""The columnar replay of a whole archive by a pool of processes, by PySpark or Dask.
+"""The columnar replay of a whole archive by a pool of processes, by PySpark, Dask or Ray.
 
 Every engine runs :func:`kfstate.archive.columnar.fold_slices` on ranges of slices. What comes back is the same, in
 whatever order; :func:`kfstate.archive.columnar.digest` says so.
@@ -16,7 +16,7 @@ from kfstate.archive.columnar.folding import FINAL
 from kfstate.archive.columnar.slices import fold_slices, tasks
 from kfstate.machine import MACHINE, Machine
 
-__all__ = ["with_dask", "with_pool", "with_spark"]
+__all__ = ["with_dask", "with_pool", "with_ray", "with_spark"]
 
 
 def with_pool(folder: Path, machine: Machine = MACHINE, *, processes: int | None = None) -> Iterator[Any]:
@@ -33,12 +33,22 @@ def with_dask(folder: Path, machine: Machine = MACHINE) -> Sequence[Any]:
     return folded
 
 
+def with_ray(folder: Path, machine: Machine = MACHINE) -> Any:
+    """Return a Ray dataset of the last states, folded where it is used; Ray's workers must see the folder."""
+    data: Any = importlib.import_module("ray.data")
+    todo, plain = tasks(folder, machine), _plain()
+
+    def fold(batch: Any) -> Iterator[Any]:
+        for number in batch["item"].to_pylist():
+            yield fold_slices(todo[number]).cast(plain)
+
+    numbers = data.from_items(list(range(len(todo))), override_num_blocks=len(todo) or None)
+    return numbers.map_batches(fold, batch_size=1, batch_format="pyarrow")
+
+
 def with_spark(session: Any, folder: Path, machine: Machine = MACHINE) -> Any:
     """Return a Spark DataFrame of the last states, folded by ``mapInArrow``; executors must see the folder."""
-    todo = tasks(folder, machine)
-    plain = pa.schema(
-        [pa.field(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type) for field in FINAL]
-    )
+    todo, plain = tasks(folder, machine), _plain()
 
     def fold(batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
@@ -47,6 +57,13 @@ def with_spark(session: Any, folder: Path, machine: Machine = MACHINE) -> Any:
 
     numbers = session.createDataFrame([(number,) for number in range(len(todo))], "task int").repartition(len(todo))
     return numbers.mapInArrow(fold, _spark_schema())
+
+
+def _plain() -> Any:
+    """Return the columns of a result with words instead of numbers for words, which engines cannot join."""
+    return pa.schema(
+        [pa.field(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type) for field in FINAL]
+    )
 
 
 def _spark_schema() -> str:
