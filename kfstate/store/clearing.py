@@ -21,8 +21,8 @@ __all__ = ["NAME", "PAYLOAD", "Clearable", "Cleared", "Keeps", "clear_name", "cl
 
 PAYLOAD, NAME = "payload", "name"
 """What can be sealed."""
-Keeps = Callable[[int], bool]
-"""Tells whether a legal hold keeps what is of this customer (``kf_name`` id, 0: of nobody)."""
+Keeps = Callable[[int, bytes], int | None]
+"""Tells for whom (``kf_name`` id, 0: everybody) a legal hold keeps what is of a customer and says this; None: none."""
 _ERASED = "(erased)"
 
 
@@ -50,7 +50,7 @@ class Cleared:
 
 
 def clear_payloads(conn: Connection, entries: Iterable[Clearable], *, corp_id: str, keeps: Keeps, now: int) -> Cleared:
-    """Clear the payloads of these entries and their content digests; seal those of customers whom a hold ``keeps``.
+    """Clear the payloads of these entries and their content digests; seal those that a hold ``keeps``.
 
     The caller holds the head of the log.
     """
@@ -62,8 +62,8 @@ def clear_payloads(conn: Connection, entries: Iterable[Clearable], *, corp_id: s
         if body is None:
             continue
         found[position] = bytes(body)
-        customer = wanted[position].customer
-        if keeps(customer):
+        customer = keeps(wanted[position].customer, bytes(body))
+        if customer is not None:
             sealed.append((PAYLOAD, position, corp_id, customer, bytes(salt), bytes(body), now))
     if not found:
         return Cleared()
@@ -73,22 +73,23 @@ def clear_payloads(conn: Connection, entries: Iterable[Clearable], *, corp_id: s
     return Cleared(len(found), len(sealed), identities)
 
 
-def clear_name(conn: Connection, name: int, *, corp_id: str, held: bool, now: int) -> None:
-    """Clear a customer's id; seal it where it is ``held``. The row stays, for the streams and leaves that need it."""
-    if held:
-        ((salt, value),) = query(conn, "SELECT salt, value FROM kf_name WHERE id = ?", (name,))
-        bulk_insert(conn, kf_sealed, [(NAME, name, corp_id, name, bytes(salt), as_text(value).encode(), now)])
+def clear_name(conn: Connection, name: int, *, corp_id: str, keeps: Keeps, now: int) -> None:
+    """Clear a customer's id; seal it where a hold ``keeps`` it. The row stays, for the streams and leaves of it."""
+    ((salt, value),) = query(conn, "SELECT salt, value FROM kf_name WHERE id = ?", (name,))
+    body = as_text(value).encode()
+    if (customer := keeps(name, body)) is not None:
+        bulk_insert(conn, kf_sealed, [(NAME, name, corp_id, customer, bytes(salt), body, now)])
     query(conn, "UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE id = ?", (name,))
 
 
-def clear_traces(conn: Connection, positions: Sequence[int], external_userid: str) -> int:
-    """Clear what errors say of these entries, or say with this id; return how many dead letters were cleared.
+def clear_traces(conn: Connection, positions: Sequence[int], named: Callable[[str], bool]) -> int:
+    """Clear what errors say of these entries, or name whom they must not; return how many dead letters were cleared.
 
     The letters stay: who looks for what was not handled still finds that something was not.
     """
     letters = {row[:2] for row in query_in(conn, _LETTERS.format("position IN (??)"), positions)}
     for name, position, message, traceback in query(conn, _LETTERS.format("1 = 1")):
-        if external_userid in as_text(message) or external_userid in as_text(traceback):
+        if named(as_text(message)) or named(as_text(traceback)):
             letters.add((name, position))
     for name, position in letters:
         sql = "UPDATE kf_dead_letter SET message = ?, traceback = '' WHERE name = ? AND position = ?"
@@ -96,7 +97,7 @@ def clear_traces(conn: Connection, positions: Sequence[int], external_userid: st
     for table, key in (("kf_subscription", "name"), ("kf_projection", "name, version")):
         where = " AND ".join(f"{column} = ?" for column in key.split(", "))
         for error, *values in query(conn, f"SELECT error, {key} FROM {table} WHERE error IS NOT NULL"):
-            if external_userid in as_text(error):
+            if named(as_text(error)):
                 query(conn, f"UPDATE {table} SET error = ? WHERE {where}", (_ERASED, *values))
     return len(letters)
 

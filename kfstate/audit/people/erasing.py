@@ -11,9 +11,11 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.audit.people import receipts
-from kfstate.audit.people.holding import keeper
-from kfstate.audit.people.receipts import Ground, Receipt, Record, refuse_naming
+from kfstate.audit.people.holding import keeper, purge
+from kfstate.audit.people.naming import finder
+from kfstate.audit.people.receipts import Ground, Receipt, Record
 from kfstate.errors import ArgumentError, ProjectionError, UnknownCustomerError
+from kfstate.machine.kinds import OWN_KINDS
 from kfstate.projections.refolding import refold
 from kfstate.store.clearing import Clearable, clear_name, clear_payloads, clear_traces
 from kfstate.store.dialect import as_text, overwriting, query
@@ -29,9 +31,10 @@ _STREAMS = "SELECT id FROM kf_stream WHERE corp_id = ? AND customer = ? ORDER BY
 _ENTRIES = "SELECT position, kind FROM kf_entry WHERE stream = ? ORDER BY position"
 _ELSEWHERE = (
     "SELECT e.position, e.kind, s.open_kfid, p.body FROM kf_entry e JOIN kf_stream s ON s.id = e.stream "
-    "JOIN kf_payload p ON p.position = e.position WHERE e.position > ? AND s.corp_id = ? AND s.customer = 0 "
-    "AND p.body IS NOT NULL AND NOT (e.kind = 'own_action' AND e.via IN ({})) ORDER BY e.position LIMIT ?"
-).format(", ".join(f"'{action}'" for action in sorted(RECEIPTS)))
+    "JOIN kf_payload p ON p.position = e.position WHERE e.position > ? AND s.corp_id = ? AND s.customer <> ? "
+    "AND (s.customer = 0 OR e.kind IN ({})) AND p.body IS NOT NULL "
+    "AND NOT (e.kind = 'own_action' AND e.via IN ({})) ORDER BY e.position LIMIT ?"
+).format(*(", ".join(f"'{word}'" for word in sorted(words)) for words in (OWN_KINDS, RECEIPTS)))
 _AT_ONCE = 5_000
 
 
@@ -47,14 +50,17 @@ class Repeated:
     """Positions of the old receipts whose customers this copy did not know: who has written since is somebody new."""
 
 
-def mentions(conn: Connection, external_userid: str, *, corp_id: str, after: int = 0) -> tuple[list[Clearable], int]:
-    """Return the entries of no customer's whose payload has this id, from a position on, and the last one looked at.
+def mentions(
+    conn: Connection, external_userid: str, customer: int, *, corp_id: str, after: int = 0
+) -> tuple[list[Clearable], int]:
+    """Return the entries outside his conversations that name a customer, from a position on, and the last one seen.
 
-    What could not be decoded, and what services said of a whole account, stands in no conversation.
+    What could not be decoded, and what services said of a whole account, stands in no conversation; what they said of
+    him in somebody else's is about him, too.
     """
-    wanted, found = external_userid.encode(), list[Clearable]()
-    while rows := query(conn, _ELSEWHERE, (after, corp_id, _AT_ONCE)):
-        found += [Clearable(row[0], row[1], as_text(row[2])) for row in rows if wanted in bytes(row[3])]
+    named, found = finder([external_userid]), list[Clearable]()
+    while rows := query(conn, _ELSEWHERE, (after, corp_id, customer, _AT_ONCE)):
+        found += [Clearable(row[0], row[1], as_text(row[2]), customer) for row in rows if named(bytes(row[3]))]
         after = rows[-1][0]
     return found, after
 
@@ -75,7 +81,6 @@ def erase(
     ``elsewhere`` is what :func:`mentions` found before the transaction, up to ``looked_at``. Raises
     :class:`~kfstate.errors.UnknownCustomerError`, :class:`~kfstate.errors.ArgumentError`.
     """
-    refuse_naming(external_userid, **attrs.asdict(ground))
     lock_head(conn)
     customer = find_name(conn, corp_id, CUSTOMER, external_userid)
     if customer is None:
@@ -88,17 +93,18 @@ def erase(
         for stream in streams
         for position, kind in query(conn, _ENTRIES, (stream,))
     ]
-    further, _ = mentions(conn, external_userid, corp_id=corp_id, after=looked_at)
-    named = [attrs.evolve(entry, customer=customer) for entry in (*elsewhere, *further)]
+    further, _ = mentions(conn, external_userid, customer, corp_id=corp_id, after=looked_at)
+    named = finder([external_userid])
     with overwriting(conn):
-        cleared = clear_payloads(conn, [*said, *named], corp_id=corp_id, keeps=keeps, now=now)
-        letters = clear_traces(conn, [entry.position for entry in said], external_userid)
-        clear_name(conn, customer, corp_id=corp_id, held=keeps(customer), now=now)
+        cleared = clear_payloads(conn, [*said, *elsewhere, *further], corp_id=corp_id, keeps=keeps, now=now)
+        letters = clear_traces(conn, [entry.position for entry in said], lambda text: bool(named(text.encode())))
+        clear_name(conn, customer, corp_id=corp_id, keeps=keeps, now=now)
+        purged, _ = purge(conn, now=now, corp_id=corp_id)
         refolded = sum(_refolded(conn, of[stream]) for stream in streams)
     ((commitment,),) = query(conn, "SELECT commitment FROM kf_name WHERE id = ?", (customer,))
     return receipts.write(
         conn, record, "erased", ground, cleared, customer=customer, commitment=bytes(commitment).hex(),
-        entries=len(said), dead_letters=letters, refolded=refolded,
+        entries=len(said), dead_letters=letters, refolded=refolded, purged=purged,
         accounts=tuple(of[stream].open_kfid for stream in streams),
     )  # fmt: skip
 

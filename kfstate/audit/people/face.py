@@ -11,9 +11,10 @@ from kfstate.audit.people import receipts as kept
 from kfstate.audit.people.access import Access
 from kfstate.audit.people.erasing import Repeated
 from kfstate.audit.people.holding import Hold, Sealed
-from kfstate.audit.people.receipts import Ground, Receipt, Record, refuse_naming
+from kfstate.audit.people.naming import refuse_naming
+from kfstate.audit.people.receipts import Ground, Receipt, Record
 from kfstate.audit.people.retaining import Retained
-from kfstate.errors import UnknownCustomerError
+from kfstate.errors import ArgumentError, UnknownCustomerError
 from kfstate.projections.building import Site
 from kfstate.store.dialect import forget_journal
 
@@ -33,11 +34,12 @@ class Keeping:
         ``actor`` is who does it, ``basis`` the legal ground. What a legal hold keeps is sealed instead of destroyed.
         Raises :class:`~kfstate.errors.UnknownCustomerError`, :class:`~kfstate.errors.ArgumentError`.
         """
-        ground, now = Ground(actor, basis, request_id), self._site.clock.now()
+        ground, now = self._ground(actor, basis, request_id, external_userid), self._site.clock.now()
         with self._site.database.reading() as conn:
-            if not access.customer_of(conn, external_userid, corp_id=self._corp_id):
+            customer = access.customer_of(conn, external_userid, corp_id=self._corp_id)
+            if not customer:
                 raise UnknownCustomerError(external_userid)
-            elsewhere, looked_at = erasing.mentions(conn, external_userid, corp_id=self._corp_id)
+            elsewhere, looked_at = erasing.mentions(conn, external_userid, customer, corp_id=self._corp_id)
         with self._site.database.writing() as conn:
             receipt = erasing.erase(
                 conn, self._record, ground, external_userid, elsewhere=elsewhere, looked_at=looked_at, now=now,
@@ -77,7 +79,7 @@ class Keeping:
         In transactions of 2,000 entries with a receipt each; run it daily. What holds keep is sealed instead. Raises
         :class:`~kfstate.errors.ArgumentError`.
         """
-        ground, now = Ground(actor, basis, request_id), self._site.clock.now()
+        ground, now = self._ground(actor, basis, request_id), self._site.clock.now()
         before, made = retaining.oldest(payloads, now=now), list[Receipt]()
         while True:
             with self._site.database.writing() as conn:
@@ -117,18 +119,18 @@ class Keeping:
         """Place a legal hold on a customer, or on everybody, until a time or until it is released (封存).
 
         While it is in force, what erasing and retention take out is sealed: stored, and used for nothing. Raises
-        :class:`~kfstate.errors.UnknownCustomerError`.
+        :class:`~kfstate.errors.UnknownCustomerError`, :class:`~kfstate.errors.ArgumentError`.
         """
-        ground, now = Ground(actor, basis, request_id), self._site.clock.now()
-        if external_userid is not None:
-            refuse_naming(external_userid, **attrs.asdict(ground))
+        now, ends = self._site.clock.now(), None if until is None else moment("until", until)
+        if ends is not None and ends <= now:
+            raise ArgumentError(name="until", value=str(until), allowed="a time that is to come")
+        ground = self._ground(actor, basis, request_id, external_userid or "")
         with self._site.database.writing() as conn:
             customer = access.customer_of(conn, external_userid or "", corp_id=self._corp_id)
             if external_userid is not None and not customer:
                 raise UnknownCustomerError(external_userid)
             receipt = holding.place(
-                conn, self._record, ground, customer=customer, now=now, corp_id=self._corp_id,
-                until=None if until is None else moment("until", until),
+                conn, self._record, ground, customer=customer, until=ends, now=now, corp_id=self._corp_id,
             )  # fmt: skip
             access.note(
                 conn, "hold", actor=actor, now=now, corp_id=self._corp_id, customer=customer, detail=basis,
@@ -139,9 +141,9 @@ class Keeping:
     def release(self, hold: int, *, actor: str, basis: str, request_id: str = "") -> Receipt:
         """End a legal hold before its time, and destroy what no other one keeps sealed.
 
-        Raises :class:`~kfstate.errors.UnknownHoldError`.
+        Raises :class:`~kfstate.errors.UnknownHoldError`, :class:`~kfstate.errors.ArgumentError`.
         """
-        ground, now = Ground(actor, basis, request_id), self._site.clock.now()
+        ground, now = self._ground(actor, basis, request_id), self._site.clock.now()
         with self._site.database.writing() as conn:
             receipt = holding.release(conn, self._record, ground, hold, now=now, corp_id=self._corp_id)
             access.note(
@@ -162,9 +164,9 @@ class Keeping:
         """Return what is sealed for a legal hold, for an authority that may ask for it; it is noted who asked.
 
         ``after`` is the (kind, id) of the last one of the page before. Raises
-        :class:`~kfstate.errors.UnknownHoldError`.
+        :class:`~kfstate.errors.UnknownHoldError`, :class:`~kfstate.errors.ArgumentError`.
         """
-        Ground(actor, basis)
+        self._ground(actor, basis)
         now = self._site.clock.now()
         with self._site.database.writing() as conn:
             found = holding.sealed(conn, hold, now=now, corp_id=self._corp_id, after=after, limit=limit)
@@ -194,9 +196,11 @@ class Keeping:
         The commands do it by themselves; a service that shows people what was said calls this. Raises
         :class:`~kfstate.errors.ArgumentError`.
         """
-        if external_userid:
-            refuse_naming(external_userid, actor=actor, detail=detail, result=result)
         with self._site.database.writing() as conn:
+            refuse_naming(
+                conn, corp_id=self._corp_id, external_userid=external_userid, action=action, actor=actor,
+                open_kfid=open_kfid, detail=detail, result=result,
+            )  # fmt: skip
             access.note(
                 conn, action, actor=actor, now=self._site.clock.now(), corp_id=self._corp_id, open_kfid=open_kfid,
                 customer=access.customer_of(conn, external_userid, corp_id=self._corp_id), detail=detail, result=result,
@@ -217,3 +221,9 @@ class Keeping:
                 conn, corp_id=self._corp_id, action=action, actor=actor, customer=customer, limit=limit,
                 since=0 if since is None else moment("since", since),
             )  # fmt: skip
+
+    def _ground(self, actor: str, basis: str, request_id: str = "", external_userid: str = "") -> Ground:
+        ground = Ground(actor, basis, request_id)
+        with self._site.database.reading() as conn:
+            refuse_naming(conn, corp_id=self._corp_id, external_userid=external_userid, **attrs.asdict(ground))
+        return ground

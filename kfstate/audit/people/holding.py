@@ -9,12 +9,13 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.audit.people import receipts
+from kfstate.audit.people.naming import finder
 from kfstate.audit.people.receipts import Ground, Receipt, Record
 from kfstate.errors import UnknownHoldError
 from kfstate.queries.views import at_time
 from kfstate.store.canonical import commit
 from kfstate.store.clearing import NAME, PAYLOAD, Keeps
-from kfstate.store.dialect import bulk_insert, overwriting, query, query_in
+from kfstate.store.dialect import as_text, bulk_insert, overwriting, query, query_in
 from kfstate.store.head import lock_head
 from kfstate.store.read import names_by_id
 from kfstate.store.tables import kf_hold
@@ -23,6 +24,11 @@ __all__ = ["Hold", "Sealed", "holds", "keeper", "place", "purge", "release", "se
 
 _COLUMNS = ", ".join(column.name for column in kf_hold.columns if column.name != "corp_id")
 _FORCE = "corp_id = ? AND released_at IS NULL AND (until_at IS NULL OR until_at > ?)"
+_NEXT = (
+    "SELECT kind, id, body FROM kf_sealed WHERE corp_id = ? AND customer = ? AND (kind > ? OR (kind = ? AND id > ?)) "
+    "ORDER BY kind, id LIMIT ?"
+)
+_AT_ONCE = 2_000
 _COUNTS = "SELECT customer, COUNT(*) FROM kf_sealed WHERE corp_id = ? AND kind = 'payload' GROUP BY customer"
 
 
@@ -106,33 +112,47 @@ def release(conn: Connection, record: Record, ground: Ground, number: int, *, no
 
 
 def keeper(conn: Connection, *, now: int, corp_id: str) -> Keeps:
-    """Return what tells whether a hold that is in force keeps what is of a customer."""
+    """Return what tells for whom the holds that are in force keep a payload: his own, or one that names him."""
     held = {row[0] for row in query(conn, f"SELECT customer FROM kf_hold WHERE {_FORCE}", (corp_id, now))}
-    return lambda customer: 0 in held or (customer != 0 and customer in held)
+    names = dict(query_in(conn, "SELECT value, id FROM kf_name WHERE value IS NOT NULL AND id IN (??)", sorted(held)))
+    sealed = "SELECT body, id FROM kf_sealed WHERE kind = 'name' AND id IN (??)"
+    names |= {bytes(body): id_ for body, id_ in query_in(conn, sealed, sorted(held))}
+    numbers = {as_text(name): number for name, number in names.items()}
+    find = finder(numbers)
+
+    def keeps(customer: int, body: bytes) -> int | None:
+        if customer in held or 0 in held:
+            return customer
+        named = find(body)
+        return None if named is None else numbers[named]
+
+    return keeps
 
 
 def purge(conn: Connection, *, now: int, corp_id: str) -> tuple[int, int]:
-    """Destroy what is sealed and kept by no hold any more; return of how many payloads and how many people."""
-    keeps, payloads, people = keeper(conn, now=now, corp_id=corp_id), 0, 0
-    for customer, count in _counts(conn, corp_id):
-        if not keeps(customer):
-            query(conn, "DELETE FROM kf_sealed WHERE corp_id = ? AND customer = ?", (corp_id, customer))
-            payloads, people = payloads + count, people + 1
-    return payloads, people
-
-
-def _counts(conn: Connection, corp_id: str) -> list[tuple[int, int]]:
-    """Return (customer, payloads) of all who have something sealed."""
-    people = query(conn, "SELECT DISTINCT customer FROM kf_sealed WHERE corp_id = ?", (corp_id,))
-    counts = {row[0]: row[1] for row in query(conn, _COUNTS, (corp_id,))}
-    return [(row[0], counts.get(row[0], 0)) for row in people]
+    """Destroy what is sealed and kept by no hold any more; return how many payloads, and how many names."""
+    keeps, payloads, names = keeper(conn, now=now, corp_id=corp_id), 0, 0
+    people = query(conn, "SELECT DISTINCT customer FROM kf_sealed WHERE corp_id = ? ORDER BY customer", (corp_id,))
+    for (customer,) in people:
+        if keeps(customer, b"") is not None:
+            continue
+        at: tuple[str, int] = ("", 0)
+        while rows := query(conn, _NEXT, (corp_id, customer, at[0], *at, _AT_ONCE)):
+            at = rows[-1][0], rows[-1][1]
+            for kind, id_, body in rows:
+                if (other := keeps(customer, bytes(body))) is not None:
+                    query(conn, "UPDATE kf_sealed SET customer = ? WHERE kind = ? AND id = ?", (other, kind, id_))
+                else:
+                    payloads, names = payloads + (kind == PAYLOAD), names + (kind == NAME)
+        query(conn, "DELETE FROM kf_sealed WHERE corp_id = ? AND customer = ?", (corp_id, customer))
+    return payloads, names
 
 
 def holds(conn: Connection, *, now: int, corp_id: str) -> tuple[Hold, ...]:
     """Return all holds there were, in order."""
     rows = query(conn, f"SELECT {_COLUMNS} FROM kf_hold WHERE corp_id = ? ORDER BY id", (corp_id,))
     names = names_by_id(conn, (row[1] for row in rows if row[1]))
-    counts = dict(_counts(conn, corp_id))
+    counts = {row[0]: row[1] for row in query(conn, _COUNTS, (corp_id,))}
     made = []
     for id_, customer, until, actor, basis, request_id, placed_at, released_at, released_by in rows:
         made.append(

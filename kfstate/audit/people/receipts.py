@@ -30,7 +30,6 @@ __all__ = [
     "parse",
     "receipt_at",
     "receipts",
-    "refuse_naming",
     "write",
 ]
 
@@ -65,16 +64,6 @@ class Ground:
                 raise ArgumentError(name=name, value=repr(value)[:200], allowed=f"text of at most {longest} characters")
 
 
-def refuse_naming(external_userid: str, **texts: str) -> None:
-    """Refuse words that name whom they are to forget: they stay when he is erased.
-
-    Raises :class:`~kfstate.errors.ArgumentError`.
-    """
-    for name, text in texts.items():
-        if external_userid in text:
-            raise ArgumentError(name=name, value="(not shown)", allowed="words without the external_userid")
-
-
 @attrs.frozen(kw_only=True)
 class Receipt:
     """What was done to the words and names beside the log. It stands in the log at ``position``."""
@@ -103,6 +92,8 @@ class Receipt:
     """How many of them a legal hold keeps, sealed."""
     identities: int = 0
     """How many content digests were cleared."""
+    purged: int = 0
+    """Of ``erased``: how many payloads were destroyed that were sealed, and that no hold keeps any more."""
     dead_letters: int = 0
     refolded: int = 0
     """How many conversations were folded again."""
