@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from kfstate.cli.context import Context
     from kfstate.engine import Engine
 
-__all__ = ["accessing", "noted", "who"]
+__all__ = ["accessing", "entering", "noted", "who"]
 
 
 def who() -> str:
@@ -44,13 +44,30 @@ def accessing(
         )  # fmt: skip
 
 
-def noted(ctx: "Context", engine: "Engine", action: str, *, detail: str, result: str) -> None:
-    """Write into the access log what showed nothing of anybody; where that cannot be written, say so and go on."""
+def entering(engine: "Engine", action: str, detail: str) -> None:
+    """Write into the access log what is about to be shown, word for word; where that cannot be written, nothing is."""
+    engine.audit.accessed(action, actor=who(), detail=detail)
+
+
+def noted(
+    ctx: "Context",
+    engine: "Engine",
+    action: str,
+    *,
+    detail: str,
+    result: str = "ok",
+    open_kfid: str | None = None,
+    external_userid: str | None = None,
+) -> None:
+    """Write into the access log what shows no words of anybody; where that cannot be written, say so and go on."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from kfstate.errors import StoreError
 
     try:
-        engine.audit.accessed(action, actor=who(), detail=detail, result=result)
+        engine.audit.accessed(
+            action, actor=who(), open_kfid=open_kfid or "", external_userid=external_userid or "", detail=detail,
+            result=result,
+        )  # fmt: skip
     except (SQLAlchemyError, StoreError) as error:
         ctx.out.note(f"kfstate: not in the access log: {error}")

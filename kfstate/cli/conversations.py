@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import Parameter
 
-from kfstate.cli.accessing import accessing
+from kfstate.cli.accessing import accessing, noted
 from kfstate.cli.context import Context, Given
 from kfstate.cli.cursors import join, split
 from kfstate.cli.exits import UsageError
@@ -67,6 +67,7 @@ def conversations(
     start = split(after, "EXTERNAL_USERID", "OPEN_KFID") if after else None
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
+        noted(ctx, engine, "list", detail="conversations", open_kfid=account)
         found = engine.conversations(
             **wanted,
             after=(start[0], start[1]) if start else None,
@@ -150,6 +151,7 @@ def sessions(
     if place is not None and after is not None:
         raise UsageError("--after: not together with --at or --known-at, which list all at once")
     with ctx.reader() as engine:
+        noted(ctx, engine, "list", detail="sessions", open_kfid=account, external_userid=customer)
         if place is not None:
             then = engine.audit.sessions(**place, open_kfid=account, external_userid=customer, running=running)
             show_page(ctx, SESSIONS, iter(then), most, lambda _: "")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from kfstate.cli.accessing import entering
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import UsageError
 from kfstate.cli.listing import most_of, one_more, show_page
@@ -32,6 +33,7 @@ def events(*, after: str = "0", limit: int | None = None, ctx: Given) -> None:
     """
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
+        entering(engine, "export", "events")
         found = engine.read_all(after=_after(after), limit=one_more(most))
         show_page(ctx, ENTRIES, found, most, lambda entry: str(entry.position))
 
@@ -55,6 +57,7 @@ def tail(
     if poll <= 0:
         raise UsageError(f"--poll: {poll} is not more than 0")
     with ctx.reader() as engine:
+        entering(engine, "export", "events tail")
         at = _after(after) if after else max(0, engine.position() - _LAST)
         for entry in engine.read_all(after=at):
             _show(ctx, entry)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from kfstate.cli.accessing import who
+from kfstate.cli.accessing import noted, who
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import UsageError
 from kfstate.cli.listing import show_all
@@ -141,6 +141,7 @@ def holds(*, ctx: Given) -> None:
         ctx: The settings of this run.
     """
     with ctx.reader() as engine:
+        noted(ctx, engine, "list", detail="holds")
         show_all(ctx, HOLDS, engine.audit.holds())
 
 
@@ -199,6 +200,7 @@ def access(
         found = engine.audit.accesses(
             action=action, actor=by, customer=customer, since=time_of("--since", since), limit=limit
         )  # fmt: skip
+        noted(ctx, engine, "list", detail="access")
     show_all(ctx, ACCESSES, found)
 
 

@@ -2,6 +2,7 @@
 
 from cyclopts import App
 
+from kfstate.cli.accessing import entering
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import Exit, UsageError
 from kfstate.cli.listing import show_all
@@ -31,6 +32,7 @@ def listed(name: str | None = None, *, ctx: Given) -> int:
         ctx: The settings of this run.
     """
     with ctx.reader() as engine:
+        entering(engine, "show", "dead letters")
         found = list(engine.dead_letters(name))
     show_all(ctx, LETTERS, found)
     return Exit.REJECTED if found else Exit.OK
@@ -51,6 +53,7 @@ def show(letter: str, *, ctx: Given) -> None:
         found = next(iter(engine.dead_letters(name, after=(name, position - 1), limit=1)), None)
         if found is None or found.id != letter:
             raise UsageError(f"there is no dead letter {letter!r}")
+        entering(engine, "show", f"dead letter {letter}")
         entry = next(iter(engine.read_all(after=position - 1, limit=1)), None)
     data = as_json(found)
     data["entry"] = None if entry is None else as_json(entry)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from kfstate.cli.accessing import noted
 from kfstate.cli.context import Given
 from kfstate.cli.exits import UsageError
 from kfstate.cli.listing import most_of, one_more, show_page
@@ -36,6 +37,7 @@ def anomalies(
         raise UsageError(f'--after "{after}": no POSITION/KIND')
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
+        noted(ctx, engine, "list", detail="anomalies", open_kfid=account, external_userid=customer)
         found = engine.anomalies(
             kind=kind, open_kfid=account, external_userid=customer, after=(int(position), last) if after else None,
             limit=one_more(most),
@@ -64,6 +66,7 @@ def fates(
     """
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
+        noted(ctx, engine, "list", detail="fates", open_kfid=account, external_userid=customer)
         found = engine.fates(
             fate=fate, open_kfid=account, external_userid=customer, after=after,
             limit=one_more(most),
@@ -92,6 +95,7 @@ def codes(
     """
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
+        noted(ctx, engine, "list", detail="codes", open_kfid=account, external_userid=customer)
         found = engine.codes(
             usable=not every, open_kfid=account, external_userid=customer, after=after,
             limit=one_more(most),

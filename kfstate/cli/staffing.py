@@ -1,5 +1,6 @@
 """``kfstate queue`` and ``load``: who waits, and who serves."""
 
+from kfstate.cli.accessing import noted
 from kfstate.cli.context import Given
 from kfstate.cli.listing import show_all
 from kfstate.cli.tables import LOAD, QUEUE
@@ -19,6 +20,7 @@ def queue(*, account: str | None = None, at: str | None = None, known_at: str | 
     """
     place = place_of(at, known_at)
     with ctx.reader() as engine:
+        noted(ctx, engine, "list", detail="queue", open_kfid=account)
         found = engine.queue(account) if place is None else engine.audit.queue(**place, account=account)
         show_all(ctx, QUEUE, found)
 

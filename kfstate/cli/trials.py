@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kfstate.cli.accessing import noted
 from kfstate.cli.audit import app
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import Exit, UsageError
@@ -78,6 +79,7 @@ def gate(
             _machine("--machine", machine), baseline=_machine("--baseline", baseline) if baseline else None,
             sample=sample, accepted=_there("--accepted", accepted), how=how,
         )  # fmt: skip
+        noted(ctx, engine, "list", detail="gate")
     if found is None:  # pragma: no cover - nobody raises a stop here
         return Exit.INTERRUPTED
     _show(ctx, found)
@@ -125,6 +127,7 @@ def compare(
             found = engine.audit.compare_databases(url_of(database), sample=sample, how=how)
         else:
             found = engine.audit.drift(sample=sample, how=how)
+        noted(ctx, engine, "list", detail="compare")
     if found is None:  # pragma: no cover - nobody raises a stop here
         return Exit.INTERRUPTED
     if ctx.out.json:
@@ -167,6 +170,7 @@ def what_if(
             machine=_machine("--machine", machine) if machine else None, since=moment,
             inject=[] if inject is None else list(_lines(inject)), conversations=chosen, how=how,
         )  # fmt: skip
+        noted(ctx, engine, "list", detail="what-if", open_kfid=open_kfid, external_userid=external_userid)
     if found is not None:
         _show(ctx, found)
 

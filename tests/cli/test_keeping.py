@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from kfstate import Engine
+from kfstate.feed import Event
+from kfstate.machine import MACHINE
 from kfstate.testing import customer_message, page
 from tests.cli.runner import Result, kfstate
 
@@ -90,16 +92,60 @@ def test_looking_is_noted(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ann" in audit(db, "access", terminal=True).out
 
 
+def dead_letter(db: Path) -> str:
+    """Let a handler fail, and return the id of what it could not handle."""
+
+    def fails(event: Event) -> None:
+        raise ValueError(event.entry.kind)
+
+    with Engine(f"sqlite:///{db}") as engine:
+        engine.subscribe("bot", fails, start="beginning", attempts=1).run(until_idle=True)
+        return next(iter(engine.dead_letters())).id
+
+
+def test_every_look_is_noted(db: Path, tmp_path: Path) -> None:
+    """Whatever prints words, or lists ids, stands in the access log: the whole log, dead letters, lists, archives."""
+    letter = dead_letter(db)
+    folder = tmp_path / "archive"
+    looks: dict[tuple[str, ...], tuple[str, str]] = {
+        ("events",): ("export", "events"),
+        ("events", "tail"): ("export", "events tail"),
+        ("dead-letters", "list"): ("show", "dead letters"),
+        ("dead-letters", "show", letter): ("show", f"dead letter {letter}"),
+        ("archive", "export", str(folder)): ("export", "archive"),
+        ("archive", "follow", str(folder)): ("follow", "archive"),
+        ("audit", "compare"): ("list", "compare"),
+        ("audit", "gate", "--machine", MACHINE.fingerprint): ("list", "gate"),
+        ("audit", "what-if", "--machine", MACHINE.fingerprint): ("list", "what-if"),
+        ("audit", "holds"): ("list", "holds"),
+        ("audit", "access"): ("list", "access"),
+        **{(name,): ("list", name) for name in ("conversations", "queue", "anomalies", "fates", "codes")},
+        ("sessions", "--customer", "wmTwo"): ("list", "sessions"),
+    }
+    for words in looks:
+        assert kfstate("--db", db, *words).code in {0, 1}, words
+    with Engine(f"sqlite:///{db}") as engine:
+        found = engine.audit.accesses()
+    assert list(looks.values()) == [(one.action, one.detail) for one in found]
+    assert "wmTwo" == found[-1].external_userid
+
+
 def test_nothing_is_shown_where_it_cannot_be_noted(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the access log a conversation is not shown; a verification shows nobody, and says what is missing."""
     monkeypatch.setenv("KFSTATE_ACTOR", "x" * 200)
     done = kfstate("--db", db, "show", "wkA", "wmTwo")
     assert (1, "") == (done.code, done.out)
+    letter = dead_letter(db)
     with Engine(f"sqlite:///{db}") as engine, engine._database.writing() as conn:
         conn.exec_driver_sql("ALTER TABLE kf_access RENAME COLUMN detail TO details")
     monkeypatch.setenv("KFSTATE_ACTOR", "ann")
     done = kfstate("--db", db, "show", "wkA", "wmTwo")
     assert (4, "") == (done.code, done.out)
+    for words in (("events",), ("events", "tail"), ("dead-letters", "list"), ("dead-letters", "show", letter)):
+        done = kfstate("--db", db, *words)
+        assert (4, "") == (done.code, done.out), words
+    listed = kfstate("--db", db, "conversations")
+    assert (0, 2, True) == (listed.code, len(listed.lines), "not in the access log" in listed.err)
     verified = kfstate("--db", db, "verify")
     assert (0, True) == (verified.code, verified.one["ok"])
     assert "not in the access log" in verified.err

@@ -31,7 +31,7 @@ class Access:
     accessed_at: datetime | None
     actor: str
     action: str
-    """``show``, ``history``, ``explain``, ``export``, ``erase``, ``verify``, ``sealed``, or a service's own word."""
+    """``show``, ``history``, ``explain``, ``export``, ``list``, ``erase``, ``verify``, …, or a service's own word."""
     open_kfid: str
     external_userid: str | None
     """None: nobody's in particular, or somebody's who was erased since."""
