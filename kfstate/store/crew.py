@@ -1,5 +1,6 @@
 """Several processes that work on one database, each with connections of its own."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,9 @@ __all__ = ["Crew", "cores"]
 
 _LOOK = 0.02
 """Seconds after which it is looked whether something is done, or a stop was raised."""
+
+_ROWS = 20_000
+"""Objects after which garbage is looked for: rows are tuples, of which there are many, and none is ever in a cycle."""
 
 _Task = TypeVar("_Task")
 _Found = TypeVar("_Found")
@@ -147,6 +151,7 @@ def _open(url: str, over: Event) -> None:
     # Ctrl-C goes to every process of a terminal: who waits for a task has nothing to end, and says nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.set_threshold(_ROWS)
     _opened.append((Database(url), over))
 
 

@@ -102,6 +102,23 @@ LINES = (
         ),
     ),
     Line(
+        "verify",
+        "Verify the log, one process",
+        Run("keeping:verify"),
+        "entries/s",
+        (
+            Beside(Run("keeping:hashed"), "SHA-256 of the same bytes alone, three hashes an entry", 0.2),
+            Beside(Run("keeping:read"), "the driver's read of the same rows"),
+        ),
+    ),
+    Line(
+        "export",
+        "Export to Parquet, one process",
+        Run("keeping:export"),
+        "entries/s",
+        (Beside(Run("keeping:read"), "the driver's read of the same rows"),),
+    ),
+    Line(
         "rebuild",
         "Rebuild all projections",
         Run("ours:rebuild"),
@@ -200,6 +217,39 @@ LINES = (
         Run("ours:hold", LARGE),
         "entries/s",
         (Beside(Run("ours:hold"), "the same of 100,000: memory", 1.3, "memory"),),
+        large=True,
+    ),
+    Line(
+        "growth-verify",
+        "Verify 1,000,000 entries, a process for each core",
+        Run("keeping:verify_all", LARGE),
+        "entries/s",
+        (
+            Beside(Run("keeping:hashed", LARGE), "SHA-256 of the same bytes alone, three hashes an entry", 0.2),
+            Beside(Run("keeping:verify", LARGE), "one process"),
+        ),
+        large=True,
+    ),
+    Line(
+        "growth-export",
+        "Export 1,000,000 entries to Parquet, a process for each core (wanted: 150,000 entries/s)",
+        Run("keeping:export_all", LARGE),
+        "entries/s",
+        (
+            Beside(Run("keeping:read", LARGE), "the driver's read of the same rows"),
+            Beside(Run("keeping:export", LARGE), "one process"),
+        ),
+        large=True,
+    ),
+    Line(
+        "as-of",
+        "As of: one conversation at a time, with 1,000,000 entries (100/s: 10 ms at the 99th percentile)",
+        Run("keeping:as_of", LARGE),
+        "answers/s",
+        (
+            Beside(Run("keeping:as_of"), "the same of 100,000", None, "time"),
+            Beside(Run("keeping:bare_as_of", LARGE), "the driver's read of its entries", None, "time"),
+        ),
         large=True,
     ),
 )
