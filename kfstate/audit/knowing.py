@@ -26,8 +26,8 @@ _ACTIVE = (
     "SELECT ref FROM kf_entry WHERE stream = ? AND kind = 'machine_activated' AND position <= ? "
     "ORDER BY position DESC LIMIT 1"
 )
-_STORED = "SELECT definition FROM kf_machine WHERE fingerprint = ?"
-_NAMED = "SELECT definition FROM kf_machine WHERE version = ? OR fingerprint = ? ORDER BY created_at DESC LIMIT 1"
+_STORED = "SELECT fingerprint, definition FROM kf_machine WHERE fingerprint = ?"
+_NAMED = "SELECT fingerprint, definition FROM kf_machine WHERE version = ? ORDER BY created_at DESC LIMIT 1"
 
 
 @attrs.frozen
@@ -103,14 +103,14 @@ def machine_named(conn: Connection, name: str) -> Machine:
     """
     if name in {MACHINE.spec.version, MACHINE.fingerprint}:
         return MACHINE
-    return _machine(query(conn, _NAMED, (name, name)), name)
+    return _machine(query(conn, _STORED, (name,)) or query(conn, _NAMED, (name,)), name)
 
 
 def _machine(found: Iterable[tuple[Any, ...]], name: str) -> Machine:
-    for (text,) in found:
+    for fingerprint, text in found:
         machine = _kept(as_text(text))
-        if name not in {machine.fingerprint, machine.spec.version}:
-            raise MachineError((f"the definition kept as {name} has the fingerprint {machine.fingerprint}",))
+        if machine.fingerprint != fingerprint or name not in {fingerprint, machine.spec.version}:
+            raise MachineError((f"what is kept as machine {name} was changed: it is {machine.fingerprint}",))
         return machine
     raise MachineError((f"the log does not know a machine {name}",))
 

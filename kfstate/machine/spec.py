@@ -8,7 +8,7 @@ import attrs
 
 from kfstate.service_state import KfServiceState
 
-__all__ = ["ANY", "EFFECTS", "OPEN", "Clockwork", "MachineSpec", "Row", "definition", "fingerprint"]
+__all__ = ["ANY", "EFFECTS", "OPEN", "Clockwork", "MachineSpec", "Row", "definition", "fingerprint", "fingerprint_of"]
 
 OPEN = (KfServiceState.UNTREATED, KfServiceState.ROBOT, KfServiceState.QUEUE, KfServiceState.MANUAL)
 ANY = (*OPEN, KfServiceState.FINISHED)
@@ -100,5 +100,10 @@ def definition(spec: MachineSpec) -> dict[str, Any]:
 
 def fingerprint(spec: MachineSpec) -> str:
     """Return the SHA-256 (64 hex digits) of the definition: two machines with one fingerprint fold alike."""
-    text = json.dumps(definition(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return fingerprint_of(definition(spec))
+
+
+def fingerprint_of(data: object) -> str:
+    """Return the fingerprint of a definition as plain JSON data, of whatever release it is."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

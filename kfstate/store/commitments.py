@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from kfstate.store import canonical as form
 from kfstate.store.dialect import as_text, query_in
-from kfstate.store.names import fold_name
+from kfstate.store.names import CUSTOMER, SERVICER, fold_name
 from kfstate.store.read import streams_by_id
 from kfstate.store.rows import EntryRow
 
@@ -36,8 +36,12 @@ class Commitments:
         names = servicers - {0} | {
             id_ for stream in streams.values() for id_ in (stream.customer, stream.servicer) if id_
         }
-        self._load_names(names - self.commitments.keys())
+        kinds = self._load_names(names - self.commitments.keys())
+        for id_ in servicers & kinds.keys():
+            self._expect(id_, kinds[id_][0] == SERVICER)
         for id_, stream in streams.items():
+            for name, kind in ((stream.customer, CUSTOMER), (stream.servicer, SERVICER)):
+                self._expect(name, kinds.get(name, (kind, stream.corp_id)) == (kind, stream.corp_id))
             customer, servicer = self.commitments.get(stream.customer), self.commitments.get(stream.servicer)
             if stream.customer in self.erased:
                 self.forgotten.add(id_)
@@ -46,10 +50,17 @@ class Commitments:
                 if name in self.bad:
                     self.bad[-id_] = self.bad[name]
 
-    def _load_names(self, ids: AbstractSet[int]) -> None:
-        sql = "SELECT id, kind, salt, value, folded, commitment FROM kf_name WHERE id IN (??)"
-        for id_, kind, salt, value, folded, commitment in query_in(self.conn, sql, sorted(ids)):
+    def _expect(self, name: int, its: bool) -> None:  # noqa: FBT001 (what is expected of it)
+        if not its:
+            self.bad.setdefault(name, f"name {name} is of another kind, or of another corporation")
+
+    def _load_names(self, ids: AbstractSet[int]) -> dict[int, tuple[str, str]]:
+        """Read names, and return kind and corporation of each."""
+        kinds: dict[int, tuple[str, str]] = {}
+        sql = "SELECT id, corp_id, kind, salt, value, folded, commitment FROM kf_name WHERE id IN (??)"
+        for id_, corp_id, kind, salt, value, folded, commitment in query_in(self.conn, sql, sorted(ids)):
             self.commitments[id_] = bytes(commitment)
+            kinds[id_] = as_text(kind), as_text(corp_id)
             if value is None:
                 self.erased.add(id_)
                 continue
@@ -59,6 +70,7 @@ class Commitments:
                 self.bad[id_] = f"name {id_} is not what was committed to"
         for id_ in ids - self.commitments.keys():
             self.bad[id_] = f"name {id_} is missing"
+        return kinds
 
     def complaint(self, row: EntryRow) -> str:
         """Return what is wrong with the names of an entry, or ''."""

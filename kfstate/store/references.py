@@ -1,13 +1,15 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """What the log points to and what points to it: rows that no hash covers, so that one by one they have to be there."""
 
+import json
 from collections.abc import Set as AbstractSet
 
 import attrs
 from sqlalchemy import Connection
 
 from kfstate.machine.kinds import FROM_WECOM
-from kfstate.store.dialect import query, query_in
+from kfstate.machine.spec import fingerprint_of
+from kfstate.store.dialect import as_text, query, query_in
 from kfstate.store.rows import EntryRow
 from kfstate.store.tables import metadata
 
@@ -29,18 +31,21 @@ class References:
     identified: bytearray | None = None
     pulls: set[int] = attrs.field(factory=set)
     machines: set[str] = attrs.field(factory=set)
+    """Those whose definition is what their fingerprint says."""
 
     def load(self, pulls: AbstractSet[int], machines: AbstractSet[str]) -> None:
         """Look these up, where that was not done before."""
         self.pulls.update(id_ for (id_,) in query_in(self.conn, _PULLS, sorted(pulls - self.pulls)))
-        self.machines.update(str(name) for (name,) in query_in(self.conn, _MACHINES, sorted(machines - self.machines)))
+        found = query_in(self.conn, _MACHINES, sorted(machines - self.machines))
+        self.machines.update(as_text(row[0]) for row in found if not _spoiled(*map(as_text, row)))
 
     def complaint(self, row: EntryRow) -> str:
         """Return what an entry names that is not there, or ''."""
         if row.pull is not None and row.pull not in self.pulls:
             return f"pull {row.pull} is missing"
         if row.kind == "machine_activated" and row.ref not in self.machines:
-            return f"machine {row.ref[:12]} is missing"
+            there = query(self.conn, "SELECT 1 FROM kf_machine WHERE fingerprint = ?", (row.ref,))
+            return f"machine {row.ref[:12]} {'is not what its fingerprint was made of' if there else 'is missing'}"
         if self.identified is not None and row.kind in FROM_WECOM and not self.identified[row.position - self.start]:
             return "the identity is missing: the entry would be stored once more if it came again"
         return ""
@@ -58,7 +63,16 @@ class References:
 
 
 _PULLS = "SELECT id FROM kf_pull WHERE id IN (??)"
-_MACHINES = "SELECT fingerprint FROM kf_machine WHERE fingerprint IN (??)"
+_MACHINES = "SELECT fingerprint, version, definition FROM kf_machine WHERE fingerprint IN (??)"
+
+
+def _spoiled(fingerprint: str, version: str, definition: str) -> bool:
+    """Tell whether a machine was changed: by its data, for this release may not be able to run it."""
+    try:
+        data = json.loads(definition)
+        return (fingerprint_of(data), data["version"]) != (fingerprint, version)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return True
 
 
 def identified(conn: Connection, start: int, stop: int) -> bytearray:

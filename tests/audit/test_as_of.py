@@ -253,6 +253,38 @@ def test_machine_that_was_live(tell: Teller, clock: FrozenClock) -> None:
     assert [] == audit.queue(at(90), machine="hasty")
 
 
+@pytest.mark.parametrize("version", ["hasty", "another", "fingerprint"])
+def test_machine_that_was_changed(tell: Teller, clock: FrozenClock, version: str) -> None:
+    """A definition is believed only where it is what its fingerprint was made of, by whatever name it is asked for."""
+    tell(said(0))
+    spec = attrs.evolve(SPEC, version="hasty", clockwork=attrs.evolve(SPEC.clockwork, expires_after=60))
+    known = fingerprint(spec)
+    changed = definition(attrs.evolve(SPEC, version=known if version == "fingerprint" else version))
+    with tell.engine._writing() as conn:
+        bulk_insert(conn, kf_machine, [(known, "hasty", json.dumps(changed), clock.now())])
+    tell.engine.record({"kind": "machine_activated", "actor": "test", "fingerprint": known})
+    for machine in (None, known, "hasty"):
+        with pytest.raises(MachineError, match="was changed"):
+            tell.engine.audit.as_of(KF, USER, machine=machine)
+    damage = tell.engine.verify().damage
+    assert damage is not None
+    assert "not what its fingerprint was made of" in damage.reason
+
+
+def test_a_machine_named_as_another(tell: Teller, clock: FrozenClock) -> None:
+    """A fingerprint names the machine that has it, whatever version another one gives itself."""
+    tell(said(0))
+    spec = attrs.evolve(SPEC, version="hasty", clockwork=attrs.evolve(SPEC.clockwork, expires_after=60))
+    other = attrs.evolve(spec, version=fingerprint(spec), clockwork=SPEC.clockwork)
+    with tell.engine._writing() as conn:
+        for number, one in enumerate((spec, other)):
+            row = fingerprint(one), one.version, json.dumps(definition(one)), clock.now() + number
+            bulk_insert(conn, kf_machine, [row])
+    found = tell.engine.audit.as_of(KF, USER, at(90), machine=fingerprint(spec)).state
+    assert found is not None
+    assert "hasty" == found.machine
+
+
 def test_machine_of_another_release(tell: Teller, clock: FrozenClock) -> None:
     """A machine whose guards this release does not have is refused, not guessed at."""
     tell(said(0))

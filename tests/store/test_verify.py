@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from kfstate.errors import ArgumentError, CorruptLogError
+from kfstate.machine.spec import fingerprint_of
 from kfstate.store import dialect, references
 from kfstate.store.append import append
 from kfstate.store.canonical import first_link
@@ -23,6 +24,7 @@ from tests.store.conftest import Build
 
 NOW = 1_760_000_000_000_000
 SIZE = 6
+_OLD = fingerprint_of({"version": "1"})
 
 
 @pytest.fixture
@@ -94,6 +96,9 @@ def test_every_column_is_under_the_chain(log: Engine, column: str) -> None:
         ("UPDATE kf_name SET commitment = x'00' WHERE value = 'wang'", 4),
         ("DELETE FROM kf_name WHERE value = 'wang'", 4),
         ("UPDATE kf_name SET value = 'wm9', folded = 'wm9' WHERE value = 'wm0'", 3),
+        ("UPDATE kf_name SET kind = 'servicer' WHERE value = 'wm0'", 3),
+        ("UPDATE kf_name SET corp_id = 'another' WHERE value = 'wm0'", 3),
+        ("UPDATE kf_name SET kind = 'customer' WHERE value = 'wang'", 4),
         ("UPDATE kf_stream SET open_kfid = 'wkB' WHERE id = 1", 1),
         ("DELETE FROM kf_stream WHERE id = 3", 3),
         ("UPDATE kf_log_head SET created_at = created_at + 1", 1),
@@ -135,7 +140,11 @@ def test_a_log_rewritten_to_its_end_needs_an_anchor(log: Engine, element: Build)
     [
         ("DELETE FROM kf_pull", 7, "pull 1 is missing"),
         ("UPDATE kf_pull SET id = 9", 7, "pull 1 is missing"),
-        ("DELETE FROM kf_machine", 8, "machine f00d is missing"),
+        ("DELETE FROM kf_machine", 8, f"machine {_OLD[:12]} is missing"),
+        ("UPDATE kf_machine SET version = '2'", 8, "is not what its fingerprint was made of"),
+        ('UPDATE kf_machine SET definition = \'{"version":"1","rows":[]}\'', 8, "is not what its fingerprint"),
+        ("UPDATE kf_machine SET definition = '[]'", 8, "is not what its fingerprint was made of"),
+        ("UPDATE kf_machine SET definition = '{'", 8, "is not what its fingerprint was made of"),
         ("DELETE FROM kf_identity WHERE position = 5", 5, "the identity is missing"),
         ("UPDATE kf_identity SET position = 3 WHERE position = 5", 5, "the identity is missing"),
         ("DELETE FROM kf_identity", 1, "the identity is missing"),
@@ -149,9 +158,9 @@ def test_what_no_hash_covers_has_to_be_there(log: Engine, statement: str, positi
     with dialect.begin(log, write=True) as conn:
         record_pull(conn, Pull(open_kfid="wkA", pulled_at=NOW, elements=1))
         append(conn, draft_elements([b"no JSON"]), now=NOW, pull=1)
-        own = OwnEntry(kind="machine_activated", actor="kfstate", fingerprint="f00d", key="first")
+        own = OwnEntry(kind="machine_activated", actor="kfstate", fingerprint=_OLD, key="first")
         append(conn, [draft_own(own, now=NOW)], now=NOW)
-        conn.exec_driver_sql("INSERT INTO kf_machine VALUES ('f00d', '1', '{}', 1)")
+        conn.exec_driver_sql(f"INSERT INTO kf_machine VALUES ('{_OLD}', '1', '{{ \"version\": \"1\" }}', 1)")
         columns = "name, version, position, fingerprint, status"
         conn.exec_driver_sql(f"INSERT INTO kf_projection ({columns}) VALUES ('shipped', 1, 8, 'f00d', 'live')")
         assert None is verify(conn).damage
