@@ -1,11 +1,20 @@
-"""How what is known of a time grew, entry by entry as they came: folded on where an entry comes in order, else anew."""
+"""How what is known of a time grew, entry by entry as they came: each is folded from its own second on.
+
+It goes on from there only as far as states differ from those that were known before. So an entry in order costs one
+step, a late one or a correction as many as it changes.
+"""
+
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 
 import attrs
 
 from kfstate.audit.history.stories import Story
-from kfstate.machine import Entry, Machine, SessionState, fold, state_at
-from kfstate.machine.fold import Step
-from kfstate.machine.state import STRONG, initial
+from kfstate.machine import Entry, Machine, SessionState, state_at
+from kfstate.machine.calm import Calm, calm
+from kfstate.machine.entry import place
+from kfstate.machine.fold import expire, fold_second, left_out
+from kfstate.machine.state import STRONG, initial, pack
 
 __all__ = ["learned"]
 
@@ -18,73 +27,109 @@ _REWRITING = frozenset({"correction", "redecoded"})
 
 
 @attrs.define
+class _Second:
+    """A second of which entries are known, in the order of the search."""
+
+    second: int
+    entries: list[Entry] = attrs.Factory(list)
+    folded: tuple[object, ...] = ()
+    """The fields of the state after it."""
+    strong: bool = False
+    """Whether something strong came in it."""
+
+
+@attrs.define
 class _Growing:
     """A conversation until a second, as far as it is known."""
 
     machine: Machine
-    second: int
-    entries: list[Entry] = attrs.Factory(list)
-    state: SessionState = attrs.Factory(initial)
-    before: SessionState = attrs.Factory(initial)
-    """The state before the last second of which entries are known: more of that second may come."""
-    last: list[Entry] = attrs.Factory(list)
-    strong: int = -1
-    """The last second in which something strong came."""
-    rewritten: bool = False
+    until: int
+    calm: Calm
+    seconds: list[int] = attrs.Factory(list)
+    """Those of ``folds``, in order."""
+    folds: list[_Second] = attrs.Factory(list)
+    known: dict[int, int] = attrs.Factory(dict)
+    """Position → second."""
+    rewriting: list[Entry] = attrs.Factory(list)
+    skip: dict[int, str] = attrs.Factory(dict)
 
-    def add(self, entry: Entry) -> None:
-        """Know one more entry."""
-        self.entries.append(entry)
-        self.rewritten = self.rewritten or entry.kind in _REWRITING
-        at = entry.sort_second
-        known = self.last[0].sort_second if self.last else -1
-        if self.rewritten or at < known:
-            self._anew()
-        elif at <= self.second:
-            if at > known:
-                self.before, self.last = self.state, []
-            self.last.append(entry)
-            self._noted(fold(self.last, state=self.before, machine=self.machine))
+    def add(self, entries: Collection[Entry]) -> None:
+        """Know more entries."""
+        changed = {entry.sort_second for entry in entries}
+        for entry in entries:
+            self.known[entry.position] = entry.sort_second
+            if entry.sort_second <= self.until:
+                self._place(entry)
+        rewriting = [entry for entry in entries if entry.kind in _REWRITING]
+        if rewriting:
+            self.rewriting += rewriting
+            before, self.skip = self.skip, left_out(self.rewriting)
+            differing = {position for position, _ in before.items() ^ self.skip.items()}
+            changed |= {self.known[position] for position in differing & self.known.keys()}
+        if changed:
+            self._fold(min(changed), max(changed))
 
-    def _anew(self) -> None:
-        steps = [one for one in fold(self.entries, machine=self.machine) if one.entry.sort_second <= self.second]
-        self.state, self.before, self.last, self.strong = initial(), initial(), [], -1
-        if steps:
-            second = steps[-1].entry.sort_second
-            earlier = [one for one in steps if one.entry.sort_second < second]
-            self.before = earlier[-1].state if earlier else initial()
-            self.last = [one.entry for one in steps if one.entry.sort_second == second]
-            self._noted(tuple(steps))
+    def _place(self, entry: Entry) -> None:
+        at = bisect_left(self.seconds, entry.sort_second)
+        if at == len(self.seconds) or self.seconds[at] != entry.sort_second:
+            self.seconds.insert(at, entry.sort_second)
+            self.folds.insert(at, _Second(entry.sort_second))
+        group = self.folds[at].entries
+        group.append(entry)
+        group.sort(key=place)
 
-    def _noted(self, steps: tuple[Step, ...]) -> None:
-        self.state = steps[-1].state
-        seconds = (one.entry.sort_second for one in steps if one.row.evidence in STRONG)
-        self.strong = max(self.strong, *seconds, -1)
+    def _fold(self, first: int, last: int) -> None:
+        """Fold anew what changed in the seconds from ``first`` to ``last``, and on until nothing is changed by it."""
+        begin = bisect_left(self.seconds, first)
+        state = self._state(begin)
+        for one in self.folds[begin:]:
+            one.strong = self._strong(state, one.entries)
+            before, one.folded = one.folded, pack(state)
+            if one.folded == before and one.second >= last:
+                return
+
+    def _strong(self, state: SessionState, group: Sequence[Entry]) -> bool:
+        """Fold a second onto a state, in place, and tell whether something strong came in it."""
+        if len(group) == 1 and group[0].position not in self.skip and self.calm(state, group[0]) is not None:
+            return False
+        strong = False
+        expire(self.machine, state, group[0].sort_second)
+        for entry, trigger in fold_second(self.machine, state, group, self.skip):
+            strong = self.machine.advance(state, entry, trigger).evidence in STRONG or strong
+        return strong
+
+    def _state(self, number: int) -> SessionState:
+        """Return the state after so many seconds with entries."""
+        return SessionState(*self.folds[number - 1].folded) if number else initial()  # type: ignore[arg-type]  # as in Step
 
     def shown(self, gap: int) -> object:
         """Return what people are shown of the state, or None where no entry is known; ``gap`` ended at that second."""
-        if not self.entries:
+        if not self.known:
             return None
-        doubtful = gap > (self.state.decided or 0) and self.strong < gap
-        seen = state_at(self.state, self.second, machine=self.machine)
-        return attrs.evolve(seen, **_UNSHOWN), doubtful and seen.doubt == "none"  # type: ignore[arg-type]  # of those
+        state = self._state(len(self.folds))
+        seen = state_at(state, self.until, machine=self.machine)
+        doubtful = seen.doubt == "none" and gap > (state.decided or 0) and not self._strong_since(gap)
+        return attrs.evolve(seen, **_UNSHOWN), doubtful  # type: ignore[arg-type]  # of those
+
+    def _strong_since(self, second: int) -> bool:
+        return any(one.strong for one in self.folds[bisect_left(self.seconds, second) :])
 
 
 def learned(story: Story, second: int, after: int, until: int, machine: Machine) -> list[int]:
     """Return the positions with which, one after the other, what is known of that second changed."""
-    growing, gap = _Growing(machine, second), 0
-    gaps = {position: at for position, at in story.gaps if at <= second}
-    entries = {entry.position: entry for entry in story.entries}
+    growing = _Growing(machine, second, calm(machine))
+    gaps = {position: at for position, at in story.gaps if at <= second and position <= until}
+    entries = {entry.position: entry for entry in story.known(until)}
+    growing.add([entry for position, entry in entries.items() if position <= after])
+    gap = max((at for position, at in gaps.items() if position <= after), default=0)
+    before = growing.shown(gap)
     changed: list[int] = []
-    before: object = None
-    for position in sorted(entries.keys() | gaps.keys()):
-        if position > until:
-            break
+    for position in sorted(at for at in entries.keys() | gaps.keys() if at > after):
         if position in entries:
-            growing.add(entries[position])
+            growing.add([entries[position]])
         gap = max(gap, gaps.get(position, 0))
         shown = growing.shown(gap)
-        if position > after and shown != before:
+        if shown != before:
             changed.append(position)
         before = shown
     return changed
