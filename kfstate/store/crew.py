@@ -147,12 +147,20 @@ _opened: list[tuple[Database, Event]] = []
 """In a process of a crew: the database, for all of its tasks, and whether there are to be no more."""
 
 
+_interrupted: list[int] = []
+"""In a process of a crew: what Ctrl-C leaves, which goes to every process of a terminal."""
+
+
 def _open(url: str, over: Event) -> None:
-    # Ctrl-C goes to every process of a terminal: who waits for a task has nothing to end, and says nothing.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _note)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.set_threshold(_ROWS)
     _opened.append((Database(url), over))
+
+
+def _note(number: int, _frame: object) -> None:
+    """Say nothing, as long as there is nothing to be ended; begin with nothing more."""
+    _interrupted.append(number)
 
 
 def _end_with_parent() -> None:
@@ -165,10 +173,14 @@ def _end_with_parent() -> None:
 
 def _run(job: _Job[_Task, _Found], task: _Task) -> _Found:
     database, over = _opened[0]
-    if over.is_set():
-        raise CancelledError
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if _interrupted or over.is_set():
+            raise CancelledError
         return job(database, task)
+    except KeyboardInterrupt:
+        # Before the process that gives out the tasks has heard of it, the next one may be there.
+        _interrupted.append(signal.SIGINT)
+        raise
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, _note)
