@@ -122,9 +122,10 @@ class AsyncAudit(AsyncKeeping, AsyncProving, AsyncTrials):
         payloads: bool = True,
         verified: bool = True,
         progress: Callable[[int], None] | None = None,
+        processes: int = 1,
     ) -> str:
         """As :meth:`kfstate.audit.face.Audit.report`."""
         return await inside(
             self._audit.report, open_kfid, external_userid, at, known_at=known_at, machine=machine, lang=lang,
-            payloads=payloads, verified=verified, progress=progress,
+            payloads=payloads, verified=verified, progress=progress, processes=processes,
         )  # fmt: skip

@@ -162,6 +162,8 @@ def report(
         verify: Verify the whole log first, or leave that out.
         ctx: The settings of this run.
     """
+    from kfstate.store.crew import cores
+
     place: Place = place_of(at, known_at) or {"at": None, "known_at": None}
     if file.exists():
         raise UsageError(f"{file} is there already")
@@ -173,7 +175,7 @@ def report(
     ):
         page = engine.audit.report(
             open_kfid, external_userid, **place, machine=machine, lang=ctx.out.lang, payloads=payloads, verified=verify,
-            progress=done,
+            progress=done, processes=cores(),
         ).encode()  # fmt: skip
         target.write(page)
         target.flush()

@@ -26,10 +26,11 @@ from kfstate.queries.conversations import state_of
 from kfstate.queries.entries import entry_views
 from kfstate.queries.views import QueueView, SessionView, StepView, at_time
 from kfstate.service_state import KfServiceState
+from kfstate.store.crew import Crew
 from kfstate.store.head import read_head
 from kfstate.store.read import find_stream, rows_at, streams_by_id
 from kfstate.store.rows import EntryRow, StreamKey
-from kfstate.store.verify import verify
+from kfstate.store.verify import Verified, verify
 
 __all__ = ["Asked", "Asking"]
 
@@ -209,13 +210,16 @@ class Asking:
         payloads: bool = True,
         verified: bool = True,
         progress: Callable[[int], None] | None = None,
+        processes: int = 1,
     ) -> str:
         """Return a report of one conversation as a page of HTML that needs nothing but itself.
 
         Arguments as for :meth:`as_of`. ``payloads``: with what people said. ``verified``: with a verification of the
-        whole log, which takes its time in a large one: ``progress`` is told how many further entries it has done.
+        whole log, which takes its time in a large one: ``progress`` is told how many further entries it has done,
+        and as many ``processes`` work at it at once.
         """
-        with self._asked(at, known_at, machine) as asked:
+        crew = Crew(self._site.database, processes, self._site.signal)
+        with crew, self._asked(at, known_at, machine) as asked:
             story = self._story(asked, open_kfid, external_userid)
             steps = story.steps(asked.known.position, asked.second, asked.machine)
             names = names_of(asked.conn, story.entries)
@@ -224,7 +228,7 @@ class Asking:
             return reporting.report(
                 _timeline(asked, story, steps, names),
                 {entry.position: entry for entry in entry_views(asked.conn, map(rows.__getitem__, sorted(rows)))},
-                _sealed(asked.conn, rows, verified=verified, progress=progress),
+                _sealed(asked.conn, rows, verify(asked.conn, progress=progress, crew=crew) if verified else None),
                 words={one.entry.position: (sentence_of(one, "en"), sentence_of(one, "zh")) for one in said},
                 payloads=payloads, made_at=at_time(self._site.clock.now()), lang=lang,
             )  # fmt: skip
@@ -283,10 +287,7 @@ def _timeline(asked: Asked, story: Story, steps: Sequence[Step], names: Names) -
     )
 
 
-def _sealed(
-    conn: Connection, rows: Mapping[int, EntryRow], *, verified: bool, progress: Callable[[int], None] | None
-) -> Sealed:
-    found = verify(conn, progress=progress) if verified else None
+def _sealed(conn: Connection, rows: Mapping[int, EntryRow], found: Verified | None) -> Sealed:
     whole = found is not None and found.damage is None
     leaves = {position: row.leaf.hex() for position, row in rows.items()}
     return Sealed(read_head(conn).log_id.hex(), found, str(heads.head(conn)) if whole else None, leaves)
