@@ -23,7 +23,8 @@ Source = bytes | str | Mapping[str, Any] | Path | IO[bytes]
 
 _MARK = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n" + _MARK
-_AHEAD = 1_000
+_AHEAD = 1 << 23
+"""How many bytes are read from a pipe before they are asked for: a page may have hundreds of thousands."""
 _PAUSE = 0.1
 """Seconds after which a writer at the other end of a pipe is taken to pause."""
 _LOOK = 1 << 26
@@ -102,12 +103,36 @@ def _is_live(file: Any) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
 
 
-_Read = queue.Queue[Document | BaseException | None]
+_Item = Document | BaseException | None
+
+
+class _Read(queue.Queue[_Item]):
+    """What was read and is not asked for yet; its size is in bytes."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._held = 0
+
+    def _qsize(self) -> int:
+        return self._held
+
+    def _put(self, item: _Item) -> None:
+        super()._put(item)
+        self._held += _bytes(item)
+
+    def _get(self) -> _Item:
+        item = super()._get()
+        self._held -= _bytes(item)
+        return item
+
+
+def _bytes(item: _Item) -> int:
+    return 1 + len(item.data) if isinstance(item, Document) else 1
 
 
 def _live(lines: Iterator[Document]) -> Iterator[Document]:
     """Yield documents as they come, and :data:`WAITING` where the writer pauses."""
-    read: _Read = queue.Queue(_AHEAD)
+    read = _Read(_AHEAD)
     left = threading.Event()
     threading.Thread(target=_read_on, args=(lines, read, left), name="kfstate-read", daemon=True).start()
     try:
@@ -136,7 +161,7 @@ def _read_on(lines: Iterator[Document], read: _Read, left: threading.Event) -> N
         _hand_over(None, read, left)
 
 
-def _hand_over(item: Document | BaseException | None, read: _Read, left: threading.Event) -> None:
+def _hand_over(item: _Item, read: _Read, left: threading.Event) -> None:
     while not left.is_set():
         try:
             read.put(item, timeout=_PAUSE)

@@ -211,3 +211,20 @@ def test_a_pipe_that_breaks() -> None:
     assert [line(FIRST)] == [next(documents).data]
     with pytest.raises(OSError, match="broken"):
         next(documents)
+
+
+def test_a_pipe_with_large_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ahead of who asks so many bytes are read, and no more, however few documents that is."""
+    monkeypatch.setattr(sources, "_AHEAD", 3_000)
+    read: list[int] = []
+
+    def lines() -> Iterator[sources.Document]:
+        for number in range(20):
+            read.append(number)
+            yield sources.Document("pipe", f"line {number}", b"x" * 1_000)
+
+    documents = sources._live(lines())
+    for taken in range(1, 9):
+        next(documents)
+        wait_for(lambda taken=taken: len(read) == taken + 4)  # type: ignore[misc]  # three wait, one finds no room
+    assert 12 == len(list(documents))
