@@ -261,7 +261,7 @@ class Engine(Feed, Questions):
         ``expect`` is the ``anchor`` of an earlier verification, ``POSITION:CHAIN``, a checkpoint, or a head that
         :attr:`audit` gave, kept elsewhere: a log that has another chain there, or ends before, is not the one of then.
         Where there is much to verify, as many ``processes`` work at once. Raises ValueError where ``expect`` is none of
-        these.
+        these, :class:`~kfstate.errors.ArgumentError` where the log has no such range.
         """
         anchor = None if expect is None else verify.anchor_of(str(expect))
         with Crew(self._database, processes, self._concurrency.signal) as crew, self._reading() as conn:

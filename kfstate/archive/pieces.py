@@ -89,7 +89,7 @@ def rows(conn: Connection, after: int, until: int, *, size: int = _PIECE) -> Ite
     said = "SELECT position, salt, body FROM kf_payload WHERE position > ? AND position <= ? ORDER BY position"
     while after < until:
         entries = query(conn, sql, (after, until, size))
-        check_whole(conn, after, entries)
+        check_whole(after, entries)
         if not entries:
             raise CorruptLogError(after + 1, "the entry is missing")
         begin, after = after, entries[-1][0]

@@ -51,8 +51,9 @@ def verify(
     Args:
         expect: POSITION:CHAIN, the anchor that an earlier run printed, or what `kfstate audit head` did, and that was
             kept elsewhere: a log that has another chain there, or that ends before, was written anew or lost its end.
-        first: Position to begin with, against the link of the entry before it (default: the first).
-        last: Position to end with (default: the last).
+        first: Position to begin with, against the link of the entry before it; the log has to have it (default: the
+            first).
+        last: Position to end with; the log has to go on until there (default: the last).
         processes: How many processes work at once (default: one for each core, where there is much to verify).
         ctx: The settings of this run.
     """

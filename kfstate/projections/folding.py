@@ -91,7 +91,7 @@ def commits(
     size = _READ if limit is None else min(limit + 1, _READ)
     pending: list[EntryRow] = []
     while found := query(conn, _AFTER, (after, until, size)):
-        check_whole(conn, after, found)
+        check_whole(after, found)
         rows = [tuple.__new__(EntryRow, row) for row in found]
         after = rows[-1].position
         for recorded_at, group in groupby(rows, key=_recorded_at):

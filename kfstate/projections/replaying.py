@@ -46,6 +46,6 @@ def _chunks(conn: Connection, upper: int, batch: int) -> Iterator[list[tuple[Any
     sql = f"SELECT {_COLUMNS} FROM kf_entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
     after = 0
     while found := query(conn, sql, (after, upper, batch)):
-        check_whole(conn, after, found)
+        check_whole(after, found)
         yield [row for row in found if row[1] not in others]
         after = found[-1][0]

@@ -111,7 +111,7 @@ def entries(conn: Connection, *, after: int = 0, limit: int = 1000, upcasters: U
     Raises :class:`~kfstate.errors.CorruptLogError` where one of them, or its stream, is missing.
     """
     found = query(conn, _AFTER, (after, limit))
-    check_whole(conn, after, found)
+    check_whole(after, found)
     return _views(conn, found, upcasters)
 
 

@@ -46,7 +46,7 @@ def rows_after(conn: Connection, after: int = 0, *, limit: int = 1000, until: in
     Raises :class:`~kfstate.errors.CorruptLogError` where one of them is missing.
     """
     found = plain_rows(conn, after, limit=limit, until=until)
-    check_whole(conn, after, found)
+    check_whole(after, found)
     return _rows(found)
 
 
@@ -56,15 +56,13 @@ def plain_rows(conn: Connection, after: int, *, limit: int, until: int | None = 
     return query(conn, sql, (after, _upper(until), limit))
 
 
-def check_whole(conn: Connection, after: int, found: Sequence[tuple[Any, ...]]) -> None:
+def check_whole(after: int, found: Sequence[tuple[Any, ...]]) -> None:
     """Raise :class:`~kfstate.errors.CorruptLogError` where rows, read after a position in order, leave one out.
 
-    Their first column is the position. What the archive has may be missing.
+    Their first column is the position. What may have left for an archive is missing, too.
     """
     if not found or found[-1][0] - after == len(found):
         return
-    (archived,) = query(conn, "SELECT COALESCE(MAX(position), 0) FROM kf_archive_mark")[0]
-    after = max(after, archived)
     for position, *_ in found:
         if position > after + 1:
             raise CorruptLogError(after + 1, "the entry is missing")
@@ -88,7 +86,7 @@ def fold_entries(
     upper = _upper(until)
     new = tuple.__new__
     while found := query(conn, sql, (after, upper, batch)):
-        check_whole(conn, after, found)
+        check_whole(after, found)
         yield [new(Entry, row) for row in found]
         after = found[-1][0]
 

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 (the SQL is put together from constants)
 """Verify the log: recompute every leaf, link and commitment, and name the first position that does not hold (P7)."""
 
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kfstate.errors import ArgumentError
 from kfstate.store import canonical as form
+from kfstate.store.checkpoint import chain_at
 from kfstate.store.commitments import Commitments
 from kfstate.store.crew import Crew
 from kfstate.store.dialect import query
@@ -16,6 +16,7 @@ from kfstate.store.head import read_head
 from kfstate.store.merkle import Tree
 from kfstate.store.read import plain_rows
 from kfstate.store.references import References, beyond, identified
+from kfstate.store.rows import Head
 from kfstate.store.stretches import length_of, stretches
 from kfstate.store.walking import ANOTHER, Damage, Stretch, Walk
 
@@ -24,6 +25,9 @@ __all__ = ["Anchor", "Damage", "Verified", "anchor_of", "verify"]
 _DIGEST = 32
 _FEW = 16
 """Up to so many stretches are walked along in about the time in which other processes begin."""
+_MISSING = "the entry is missing"
+_OLDEST = "MIN(position) FROM kf_entry"
+_MARK = "MAX(position) FROM kf_archive_mark"
 _ROOT = "the root of the tree is not the one that was published"
 
 
@@ -85,14 +89,17 @@ def verify(
     the true one. A range that begins later is verified against the link before it. What the entries name beside the
     log is looked up; of the whole log their identities are, too, and whether anything has come further than the log.
     The processes of a ``crew`` walk along many entries at once; what does not hold there is looked at here.
-    Raises :class:`~kfstate.errors.ArgumentError` where the anchor is outside of the range.
+    What ``kf_archive_mark`` let leave the database is damage to the whole log: verify from the entry after it on.
+    Raises :class:`~kfstate.errors.ArgumentError` where the log has no such range, or the anchor is outside of it.
     """
-    start, link = _before(conn, first)
-    stop = read_head(conn).position if last is None else last
+    head = read_head(conn)
+    start, stop = _range(head, first, last)
+    before = chain_at(conn, start) if start else form.first_link(head.log_id, head.created_at)
+    link = before or b""
     walk = Walk(conn, start, link, References(conn, start), Commitments(conn), whole=start == 0)
     if anchor is not None and ((first is not None and anchor[0] < start) or (last is not None and anchor[0] > last)):
         raise ArgumentError(name="expect", value=str(anchor[0]), allowed="a position of the range")
-    damage = _unanchored(conn, anchor, start, link)
+    damage = Damage(start, _MISSING) if before is None else _gone(conn, start) or _unanchored(anchor, start, link)
     length = length_of(batch)
     if anchor is not None and start <= anchor[0]:
         walk.anchor, walk.tree = anchor[:2], Tree() if len(anchor) == 3 else None
@@ -108,8 +115,7 @@ def verify(
                 damage = _walk(walk, stop if ahead is None else min(at + length, stop), batch, progress)
             elif progress is not None:
                 progress(walk.at - at)
-        if damage is None and last is None and (pointer := beyond(conn, stop)):
-            damage = Damage(stop + 1, f"the entry is missing: {pointer}")
+        damage = damage or _cut_off(conn, stop, last)
     except (SQLAlchemyError, UnicodeError) as error:
         damage = Damage(walk.at + 1, f"the database cannot be read: {error}")
     return Verified(
@@ -129,7 +135,7 @@ def _walk(walk: Walk, stop: int, batch: int, progress: Callable[[int], None] | N
     while walk.at < stop:
         at = walk.at
         rows = plain_rows(walk.conn, at, limit=min(batch, stop - at))
-        damage = walk.take(rows) if rows else Damage(at + 1, "the entry is missing")
+        damage = walk.take(rows) if rows else Damage(at + 1, _MISSING)
         if progress is not None:
             progress(walk.at - at)
         if damage is not None:
@@ -137,33 +143,36 @@ def _walk(walk: Walk, stop: int, batch: int, progress: Callable[[int], None] | N
     return None
 
 
-def _before(conn: Connection, first: int | None) -> tuple[int, bytes]:
-    """Return the position before the range and its link: the archive's mark, an entry, or the log's beginning."""
-    marks = query(conn, "SELECT position, chain FROM kf_archive_mark ORDER BY position DESC LIMIT 1")
-    oldest = query(conn, "SELECT MIN(position) FROM kf_entry")[0][0]
-    if first is None or first <= 1:
-        archived = bool(marks) and oldest is not None and oldest == marks[0][0] + 1
-        if marks and (archived or oldest is None):
-            return marks[0][0], bytes(marks[0][1])
-        log = read_head(conn)
-        return 0, form.first_link(log.log_id, log.created_at)
-    for table in ("kf_entry", "kf_archive_mark"):
-        found = query(conn, f"SELECT position, chain FROM {table} WHERE position = ?", (first - 1,))
-        if found:
-            return found[0][0], bytes(found[0][1])
-    log = read_head(conn)
-    return 0, form.first_link(log.log_id, log.created_at)
+def _range(head: Head, first: int | None, last: int | None) -> tuple[int, int]:
+    """Return the position before the range, and the last one in it that the log has."""
+    begin = 1 if first is None else first
+    if first is not None and not 1 <= first <= head.position:
+        raise ArgumentError(name="first", value=str(first), allowed=f"a position of the log: 1 to {head.position}")
+    if last is not None and last < begin:
+        raise ArgumentError(name="last", value=str(last), allowed=f"a position from {begin} on")
+    return begin - 1, head.position if last is None else min(last, head.position)
 
 
-def _unanchored(conn: Connection, anchor: Anchor | None, start: int, link: bytes) -> Damage | None:
-    """Return damage where an anchor lies before the range, and is not known to hold."""
-    if anchor is None or anchor[0] > start:
+def _gone(conn: Connection, start: int) -> Damage | None:
+    """Return damage where entries after a position may have left for an archive: they cannot be verified here."""
+    (oldest,), (mark,) = (query(conn, f"SELECT {what}")[0] for what in (_OLDEST, _MARK))
+    if mark is None or (oldest is not None and oldest <= start + 1) or mark <= start:
         return None
-    known = {position: bytes(chain) for position, chain in query(conn, "SELECT position, chain FROM kf_archive_mark")}
-    held = link if anchor[0] == start else known.get(anchor[0])
-    if held is None:
-        return Damage(anchor[0], "the anchor lies in the archive: only there can it be verified")
-    return None if held == anchor[1] else Damage(anchor[0], ANOTHER)
+    gone = mark if oldest is None else oldest - 1
+    return Damage(start + 1, f"entries {start + 1} to {gone} are not here: kf_archive_mark let them leave")
+
+
+def _cut_off(conn: Connection, stop: int, last: int | None) -> Damage | None:
+    """Return damage where the log should go on after its last entry."""
+    pointer = beyond(conn, stop) if last is None else "" if last <= stop else f"position {last} was asked for"
+    return Damage(stop + 1, f"{_MISSING}: {pointer}") if pointer else None
+
+
+def _unanchored(anchor: Anchor | None, start: int, link: bytes) -> Damage | None:
+    """Return damage where the link before the range is not the one that was anchored."""
+    if anchor is None or anchor[0] != start or anchor[1] == link:
+        return None
+    return Damage(start, ANOTHER)
 
 
 def _unreached(anchor: Anchor | None, start: int, at: int) -> Damage | None:

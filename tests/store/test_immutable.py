@@ -143,7 +143,7 @@ def test_erasing_is_allowed(hosts: Connection) -> None:
 
 
 def test_archived_entries_can_leave(hosts: Connection, engine: Engine, element: Build) -> None:
-    """Up to the mark, rows may be deleted; the rest verifies from the mark's link, and the log goes on after it."""
+    """Up to the mark, rows may be deleted, and verify says so; the rest verifies from the mark's link, and goes on."""
     mark = "INSERT INTO kf_archive_mark SELECT position, chain, recorded_at, leaf, 1 FROM kf_entry WHERE position = 2"
     for statement in (mark, "DELETE FROM kf_entry WHERE position <= 2", "DELETE FROM kf_payload WHERE position <= 2"):
         hosts.exec_driver_sql(spelled(hosts, statement))
@@ -151,8 +151,9 @@ def test_archived_entries_can_leave(hosts: Connection, engine: Engine, element: 
     assert refused(hosts, "DELETE FROM kf_entry WHERE position = 3")
     with dialect.begin(engine, write=True) as conn:
         append(conn, draft_elements([element(msgid="m4")]), now=NOW)
-        found = verify(conn)
+        found, whole = verify(conn, first=3), verify(conn)
     assert (3, 4, None) == (found.first, found.last, found.damage)
+    assert 1 == (whole.damage and whole.damage.position)
 
 
 def test_every_table_of_the_log_is_tested() -> None:

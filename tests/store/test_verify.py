@@ -11,6 +11,7 @@ from kfstate.machine.spec import fingerprint_of
 from kfstate.store import dialect, references
 from kfstate.store.append import append
 from kfstate.store.canonical import first_link
+from kfstate.store.checkpoint import chain_at
 from kfstate.store.cursor import Pull, record_pull
 from kfstate.store.envelope import OwnEntry, draft_own
 from kfstate.store.facts import draft_elements
@@ -203,8 +204,8 @@ def test_an_anchor_holds_or_does_not(log: Engine, at: int, chain: bytes | None, 
     assert damage == (found.damage and found.damage.position)
 
 
-def test_an_anchor_in_the_archive(log: Engine) -> None:
-    """At a mark the chain is known; before it only the archive can tell."""
+def test_what_was_archived_is_damage(log: Engine) -> None:
+    """Nobody reads or verifies on over it, unless they say from where on; at a mark the chain is known."""
     with dialect.begin(log, write=True) as conn:
         links = [row.chain for row in rows_after(conn)]
         mark = (
@@ -214,10 +215,44 @@ def test_an_anchor_in_the_archive(log: Engine) -> None:
             conn.exec_driver_sql(f"{mark}{position}")
         for table in ("kf_entry", "kf_payload"):
             conn.exec_driver_sql(f"DELETE FROM {table} WHERE position <= 4")
-        for position, damage in ((2, None), (3, 3), (4, None), (5, None)):
-            found = verify(conn, anchor=(position, links[position - 1]))
-            assert (5, damage) == (found.first, found.damage and found.damage.position)
-        assert 5 == next(fold_entries(conn))[0].position
+        for anchor in (None, *((position, links[position - 1]) for position in (2, 4, 6))):
+            damage = verify(conn, anchor=anchor).damage
+            assert damage is not None
+            assert (1, True) == (damage.position, damage.reason.startswith("entries 1 to 4 are not here"))
+            later = verify(conn, first=3, anchor=anchor if anchor and anchor[0] > 2 else None).damage
+            assert (3, True) == (later and (later.position, "entries 3 to 4 are not here" in later.reason))
+        for position, damage in ((4, None), (5, None), (6, None)):
+            found = verify(conn, first=5, anchor=(position, links[position - 1]))
+            assert (5, damage) == (found.first, found.damage)
+        other = verify(conn, first=5, anchor=(4, links[2])).damage
+        assert 4 == (other and other.position)
+        with pytest.raises(CorruptLogError, match="the entry is missing"):
+            next(fold_entries(conn))
+        assert 5 == next(fold_entries(conn, 4))[0].position
+
+
+@pytest.mark.parametrize(
+    "asked", [{"first": 0}, {"first": -4}, {"last": -4}, {"last": 0}, {"first": 9}, {"first": 5, "last": 4},
+              {"first": SIZE + 1}, {"first": 1 << 70}],
+)  # fmt: skip
+def test_a_range_that_is_none(log: Engine, asked: dict[str, int]) -> None:
+    """Who asks about what the log does not have is told so: nothing was verified."""
+    with dialect.begin(log, write=False) as conn, pytest.raises(ArgumentError):
+        verify(conn, **asked)  # type: ignore[arg-type]
+
+
+def test_a_range_on_the_edges(log: Engine) -> None:
+    """After an entry that is missing there is no link to begin with; what ends after the log is cut off."""
+    with dialect.begin(log, write=False) as conn:
+        assert None is verify(conn, first=SIZE, last=SIZE).damage
+        for last in (SIZE + 1, 1 << 70):
+            damage = verify(conn, first=2, last=last).damage
+            asked = f"the entry is missing: position {last} was asked for"
+            assert (SIZE + 1, asked) == (damage and (damage.position, damage.reason))
+    tamper(log, "DELETE FROM kf_entry WHERE position = 3")
+    with dialect.begin(log, write=False) as conn:
+        damage = verify(conn, first=4).damage
+    assert (3, "the entry is missing") == (damage and (damage.position, damage.reason))
 
 
 @pytest.mark.parametrize("text", ["", "7", "7:", ":00", "7:00", f"-1:{'00' * 32}", f"x:{'00' * 32}", f"7:{'0g' * 32}"])
@@ -333,7 +368,7 @@ def test_a_published_root_holds_or_does_not(log: Engine) -> None:
         for at in range(SIZE + 1):
             tree = Tree()
             tree.extend(row.leaf for row in rows[:at])
-            link = rows[at - 1].chain if at else verify(conn, last=0).chain
+            link = rows[at - 1].chain if at else chain_at(conn, 0) or b""
             assert None is verify(conn, anchor=(at, link, tree.root()), batch=4).damage
             damage = verify(conn, anchor=(at, link, bytes(32)), batch=4).damage
             assert at == (damage and damage.position)

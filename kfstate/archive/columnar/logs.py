@@ -92,7 +92,7 @@ def _read(conn: Connection, after: int, until: int) -> tuple[Briefs, Ints]:
     first, rest = itemgetter(slice(len(_NUMBERS))), itemgetter(slice(len(_NUMBERS), None))
     done = 0
     while done < size and (rows := query(conn, _SQL, (after, until, _BATCH))):
-        check_whole(conn, after, rows)
+        check_whole(after, rows)
         after, end = rows[-1][0], done + len(rows)
         flat = chain.from_iterable(map(first, rows))
         numbers[done:end] = np.fromiter(flat, np.int64, len(rows) * len(_NUMBERS)).reshape(-1, len(_NUMBERS))
