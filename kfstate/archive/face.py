@@ -84,5 +84,5 @@ def import_log(
         raise ArchiveError(str(source), f"it cannot be read ({error.strerror})") from error
     with file:
         log = ndjson.read_header(file, str(source))
-        pieces = ndjson.read_pieces(file, str(source))
+        pieces = ndjson.read_pieces(file, str(source), log)
         return restore(url, log, pieces, progress=progress, lock_timeout=lock_timeout)

@@ -112,9 +112,21 @@ def _read(path: Path) -> Part:
         part = cattrs.structure(told, Part)
     except (OSError, KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
         raise ArchiveError(str(path), "its part.json cannot be read") from error
+    if not _sound(part):
+        raise ArchiveError(str(path), "its part.json says what cannot be")
     if part.folder != path.name or any(Path(file.name).name != file.name for file in part.files):
         raise ArchiveError(str(path), "its part.json is of another part")
     return part
+
+
+def _sound(part: Part) -> bool:
+    """Tell whether a manifest can be that of a part."""
+    try:
+        lengths = [len(bytes.fromhex(text)) for text in (part.log_id, part.before, part.chain)]
+    except ValueError:
+        return False
+    numbers = (part.created_at, part.first, part.last, part.recorded_at, *part.marks)
+    return lengths == [16, 32, 32] and all(0 <= number < 1 << 63 for number in numbers) and part.first <= part.last
 
 
 @contextmanager

@@ -4,13 +4,13 @@ The first line says which log it is, the last one where it ends. In between stan
 names of their columns, each name, stream, pull and machine before the first entry that speaks of it; NULL is left out.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import IO, Any
 
 import attrs
 import msgspec
-from sqlalchemy import Connection, Integer, LargeBinary, Table
+from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, SmallInteger, Table
 
 from kfstate.archive.pieces import AT, Marks, Piece, unload
 from kfstate.errors import ArchiveError
@@ -26,8 +26,10 @@ NDJSON_VERSION = 1
 """Number of this form; what has another one is not read."""
 
 _WINDOW = 262_144
+_LONGEST = 1 << 30
+_LOG_ID = 16
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decoder = msgspec.json.Decoder(dict[str, Any])
 _BESIDE: tuple[tuple[str, Table], ...] = (
     ("machines", kf_machine),
     ("names", kf_name),
@@ -42,16 +44,22 @@ class _Form:
 
     columns: tuple[str, ...]
     binary: frozenset[str]
+    values: Mapping[str, Callable[[Any], bool]]
+    """Column → whether it can hold a value."""
+    required: frozenset[str]
     table: Table
 
     @classmethod
     def of(cls, table: Table, *, without: str = "") -> "_Form":
         """Return the form of a table; ``without`` a column that stands elsewhere on the line."""
-        columns = tuple(column.name for column in table.columns if column.name != without)
-        binary = frozenset(
-            column.name for column in table.columns if isinstance(column.type, LargeBinary) and column.name != "body"
+        columns = [column for column in table.columns if column.name != without]
+        return cls(
+            columns=tuple(column.name for column in columns),
+            binary=frozenset(column.name for column in columns if isinstance(column.type, LargeBinary)),
+            values={column.name: _holding(column) for column in columns},
+            required=frozenset(column.name for column in columns if not column.nullable),
+            table=table,
         )
-        return cls(columns, binary, table)
 
     def write(self, row: Iterable[Any]) -> dict[str, Any]:
         """Return a row as JSON data."""
@@ -64,25 +72,40 @@ class _Form:
         """Return what :meth:`write` was given. Raises ValueError."""
         if not isinstance(told, dict) or not told.keys() <= set(self.columns):
             raise ValueError(f"no row of {self.table.name}: {str(told)[:100]}")
+        if lacking := self.required - told.keys():
+            raise ValueError(f"{self.table.name} lacks {', '.join(sorted(lacking))}")
         given = {name: bytes.fromhex(value) if name in self.binary else value for name, value in told.items()}
-        columns = self.table.columns
-        for name in self.columns:
-            value = given.get(name)
-            if value is None and not columns[name].nullable:
-                raise ValueError(f"{self.table.name} lacks {name}")
-            if (
-                value is not None
-                and name not in self.binary
-                and type(value) is not (int if isinstance(columns[name].type, Integer) else str)
-            ):
-                raise ValueError(f"{self.table.name}.{name} cannot be {str(value)[:100]}")
-        return tuple(given.get(name) for name in self.columns)
+        for name, value in given.items():
+            if not self.values[name](value):
+                raise ValueError(f"{self.table.name}.{name} cannot be {str(told[name])[:100]}")
+        return tuple(map(given.get, self.columns))
+
+
+def _holding(column: Column[Any]) -> Callable[[Any], bool]:
+    """Return what tells whether a column can hold a value that is not NULL, in every database."""
+    kind: Any = column.type
+    if isinstance(kind, LargeBinary):
+        return lambda value: len(value) == kind.length
+    if isinstance(kind, Integer):
+        limit = 1 << (15 if isinstance(kind, SmallInteger) else 63 if isinstance(kind, BigInteger) else 31)
+        return lambda value: type(value) is int and -limit <= value < limit
+    size = getattr(kind, "size", _LONGEST)
+    return lambda value: type(value) is str and len(value) <= size and "\0" not in value
 
 
 _FORMS = {name: _Form.of(table) for name, table in _BESIDE}
 _ENTRY = _Form.of(kf_entry)
 _IDENTITY = _Form.of(kf_identity, without="position")
 _KNOWN = {form.table.name: name for name, form in _FORMS.items()}
+_PAYLOAD = ({"salt", "body"}, {"salt", "body_hex"})
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    """Return an object. Raises ValueError."""
+    try:
+        return _decoder.decode(line)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def header_line(log: Head) -> bytes:
@@ -129,78 +152,111 @@ def read_header(source: Iterable[bytes], path: str) -> Head:
     try:
         told = _decode(next(iter(source)))
         if told["kfstate_log"] != NDJSON_VERSION:
-            raise ArchiveError(path, f"form {told['kfstate_log']} is not known to this release")
-        log_id, chain = bytes.fromhex(told["log_id"]), bytes.fromhex(told["chain"])
-        return Head(log_id, told["created_at"], told["after"], chain, 0)
+            raise ArchiveError(path, f"form {str(told['kfstate_log'])[:100]} is not known to this release")
+        log = _log(told)
     except (StopIteration, KeyError, TypeError, ValueError) as error:
-        raise ArchiveError(path, "it is no log of kfstate") from error
+        raise ArchiveError(path, f"it is no log of kfstate: {_said(error)}") from error
+    if (told["after"], log.chain) != (0, first_link(log.log_id, log.created_at)):
+        raise ArchiveError(path, f"it does not begin where its log does, but after {str(told['after'])[:100]}")
+    return log
 
 
-def read_pieces(source: IO[bytes], path: str, *, size: int = 10_000) -> Iterator[Piece]:
-    """Return what follows the first line, in pieces of so many entries.
+def _log(told: dict[str, Any]) -> Head:
+    log_id, created_at, _ = bytes.fromhex(told["log_id"]), told["created_at"], told["after"]
+    if len(log_id) != _LOG_ID or type(created_at) is not int or not 0 <= created_at < 1 << 63:
+        raise ValueError(f"log_id {told['log_id'][:100]}, created_at {str(created_at)[:100]}")
+    return Head(log_id, created_at, 0, bytes.fromhex(told["chain"]), 0)
+
+
+def _said(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)[:300]
+
+
+def read_pieces(source: IO[bytes], path: str, log: Head, *, size: int = 10_000) -> Iterator[Piece]:
+    """Return what follows the first line, which says that it is of this log, in pieces of so many entries.
 
     Raises :class:`~kfstate.errors.ArchiveError` at the first line that cannot be read, and where the end is missing.
     """
-    held = _Held()
+    held = _Held(log.position, log.chain)
     for number, line in enumerate(source, 2):
         try:
-            told = _decode(line)
-            if "end" in told:
-                ended = told["end"], bytes.fromhex(told["chain"])
-                break
-            held.take(told)
+            held.take(_decode(line))
         except (KeyError, TypeError, ValueError) as error:
-            raise ArchiveError(path, f"line {number} cannot be read: {error}") from error
+            raise ArchiveError(path, f"line {number} cannot be read: {_said(error)}") from error
         if len(held.entries) == size:
             yield held.piece()
-            held = _Held(held.last)
-    else:
+    if not held.ended:
         raise ArchiveError(path, "its last line is missing: it was cut off")
-    last = held.last if not held.entries else (held.entries[-1][0], held.entries[-1][AT["chain"]])
     if held.entries:
         yield held.piece()
-    if last is not None and last != ended:
-        raise ArchiveError(path, f"it ends at {last[0]}, and should at {ended[0]}")
 
 
 @attrs.define
 class _Held:
-    """What was read of a piece so far."""
+    """What was read so far, and is not in a piece yet; ``at`` and ``link`` are those of the last entry."""
 
-    last: tuple[int, bytes] | None = None
-    """Position and chain of the entry before."""
+    at: int
+    link: bytes
+    ended: bool = False
+    ids: dict[str, int] = attrs.Factory(dict)
+    """The greatest so far: names, streams and pulls come in the order of their ids, each once."""
     entries: list[tuple[Any, ...]] = attrs.Factory(list)
     payloads: list[tuple[Any, ...]] = attrs.Factory(list)
     identities: list[tuple[Any, ...]] = attrs.Factory(list)
     beside: dict[str, list[tuple[Any, ...]]] = attrs.Factory(lambda: {name: [] for name in _FORMS})
 
     def take(self, told: dict[str, Any]) -> None:
-        """Take a line. Raises ValueError, KeyError."""
-        if "kf_entry" not in told:
-            ((table, row),) = told.items()
-            name = _KNOWN[table]
-            self.beside[name].append(_FORMS[name].read(row))
-            return
-        if not told.keys() <= {"kf_entry", "kf_payload", "kf_identity"}:
-            raise ValueError(f"unknown: {', '.join(told)}")
-        entry = _ENTRY.read(told["kf_entry"])
+        """Take a line. Raises ValueError, KeyError, TypeError."""
+        if self.ended:
+            raise ValueError("the log has ended before")
+        if "kf_entry" in told:
+            if unknown := told.keys() - {"kf_entry", "kf_payload", "kf_identity"}:
+                raise ValueError(f"unknown: {', '.join(sorted(unknown))[:100]}")
+            self._entry(**told)
+        elif "end" in told:
+            self.ended = True
+            if told != {"end": self.at, "chain": self.link.hex()}:
+                raise ValueError(f"it ends at {self.at}, and should at {str(told['end'])[:100]}")
+        else:
+            ((table, row),) = told.items() if len(told) == 1 else [(", ".join(told), None)]
+            if table not in _KNOWN:
+                raise ValueError(f"unknown: {table[:100]}")
+            self._beside(_KNOWN[table], row)
+
+    def _entry(self, kf_entry: Any, kf_payload: Any = None, kf_identity: Any = None) -> None:
+        entry = _ENTRY.read(kf_entry)
+        if entry[0] != self.at + 1:
+            raise ValueError(f"entry {entry[0]} follows entry {self.at}")
+        self.at, self.link = entry[0], entry[AT["chain"]]
         self.entries.append(entry)
-        if "kf_payload" in told:
-            self.payloads.append((entry[0], *_read_payload(**told["kf_payload"])))
-        if "kf_identity" in told:
-            day, key, content = _IDENTITY.read(told["kf_identity"])
-            self.identities.append((day, key, entry[0], content))
+        if kf_payload is not None:
+            self.payloads.append((self.at, *_read_payload(kf_payload)))
+        if kf_identity is not None:
+            day, key, content = _IDENTITY.read(kf_identity)
+            self.identities.append((day, key, self.at, content))
+
+    def _beside(self, name: str, row: Any) -> None:
+        read = _FORMS[name].read(row)
+        if name != "machines":
+            before, self.ids[name] = self.ids.get(name, 0), read[0]
+            if read[0] <= before:
+                raise ValueError(f"{name}: {read[0]} follows {before}")
+        self.beside[name].append(read)
 
     def piece(self) -> Piece:
-        """Return what was taken."""
-        self.last = self.entries[-1][0], self.entries[-1][AT["chain"]]
-        return Piece(self.entries, self.payloads, self.identities, marks=Marks(), **self.beside)
+        """Return what was taken, and go on after it."""
+        taken = Piece(self.entries, self.payloads, self.identities, marks=Marks(), **self.beside)
+        self.entries, self.payloads, self.identities = [], [], []
+        self.beside = {name: [] for name in _FORMS}
+        return taken
 
 
-def _read_payload(salt: str = "", body: str | None = None, body_hex: str = "") -> tuple[bytes | None, bytes | None]:
-    if not salt:
+def _read_payload(told: Any) -> tuple[bytes | None, bytes | None]:
+    if told == {}:
         return None, None
-    return bytes.fromhex(salt), bytes.fromhex(body_hex) if body is None else body.encode()
+    if not isinstance(told, dict) or told.keys() not in _PAYLOAD or {type(value) for value in told.values()} != {str}:
+        raise ValueError("kf_payload is no salt with a body")
+    return bytes.fromhex(told["salt"]), told["body"].encode() if "body" in told else bytes.fromhex(told["body_hex"])
 
 
 def write_log(

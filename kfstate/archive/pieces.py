@@ -7,9 +7,11 @@ from typing import Any
 
 import attrs
 from sqlalchemy import Connection, Table
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from kfstate.clock import SECOND
 from kfstate.errors import ArchiveError, CorruptLogError
+from kfstate.machine.kinds import FROM_WECOM
 from kfstate.store.dialect import ask_in, bulk_insert, query
 from kfstate.store.head import lock_head
 from kfstate.store.read import check_whole
@@ -204,6 +206,38 @@ def load(conn: Connection, piece: Piece, *, log: Head) -> Head:
         raise ArchiveError(
             conn.engine.url.render_as_string(), f"it ends at {head.position}, the piece begins at {piece.first}"
         )
+    _check_identities(piece)
+    try:
+        _insert_all(conn, piece)
+    except (IntegrityError, DataError, OverflowError) as error:
+        told = str(error.orig if isinstance(error, DBAPIError) else error).splitlines()[0]
+        raise CorruptLogError(
+            piece.first, f"the database refuses what stands in {piece.first} to {piece.last}: {told}"
+        ) from error
+    found = verify(conn, first=piece.first, last=piece.last)
+    if found.damage is not None:
+        raise CorruptLogError(found.damage.position, found.damage.reason)
+    last = piece.entries[-1]
+    return head._replace(position=piece.last, chain=found.chain, recorded_at=last[AT["recorded_at"]])
+
+
+def _check_identities(piece: Piece) -> None:
+    """Raise :class:`~kfstate.errors.CorruptLogError` where an entry would be stored once more if it came again.
+
+    No hash covers what stands in an identity: only that there is one, and of the day of a time that was believed.
+    """
+    days = {row[2]: row[0] for row in piece.identities}
+    for row in piece.entries:
+        if row[AT["kind"]] not in FROM_WECOM:
+            continue
+        day, occurred_at = days.get(row[0]), row[AT["occurred_at"]]
+        if day is None:
+            raise CorruptLogError(row[0], "the identity is missing")
+        if occurred_at is not None and day != occurred_at // _DAY:
+            raise CorruptLogError(row[0], f"its identity is of day {day}")
+
+
+def _insert_all(conn: Connection, piece: Piece) -> None:
     known = {row[0] for row in query(conn, "SELECT fingerprint FROM kf_machine")}
     machines = {row[0]: row for row in piece.machines if row[0] not in known}
     _insert(conn, kf_machine, list(machines.values()))
@@ -212,11 +246,6 @@ def load(conn: Connection, piece: Piece, *, log: Head) -> Head:
     _insert(conn, kf_entry, piece.entries)
     _insert(conn, kf_payload, piece.payloads)
     _insert(conn, kf_identity, sorted(piece.identities))
-    found = verify(conn, first=piece.first, last=piece.last)
-    if found.damage is not None:
-        raise CorruptLogError(found.damage.position, found.damage.reason)
-    last = piece.entries[-1]
-    return head._replace(position=piece.last, chain=found.chain, recorded_at=last[AT["recorded_at"]])
 
 
 def _insert(conn: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:

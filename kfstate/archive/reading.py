@@ -162,7 +162,7 @@ def _stream(folder: Path, stream: int, until: int | None) -> list[Entry]:
 def _by_position(path: Path, part: Part, table: str, schema: Any, columns: Sequence[str]) -> Any:
     """Return a table of a part in order of position, whole. Raises :class:`~kfstate.errors.ArchiveError`."""
     wanted = pa.schema([schema.field(name) for name in columns])
-    tables = [_read(path / file.name, wanted) for file in part.of(table)]
+    tables = [wanted.empty_table(), *(_read(path / file.name, wanted) for file in part.of(table))]
     found = pa.concat_tables(tables).unify_dictionaries()
     positions = found["position"].to_numpy()
     order = np.argsort(positions)
@@ -185,7 +185,7 @@ def _read(path: Path, schema: Any, only: Any = None) -> Any:
         if told.get("schema") != SCHEMA_VERSION:
             raise ArchiveError(str(path), f"schema {told.get('schema')} is not known to this release")
         return table.replace_schema_metadata(None) if schema is None else table.select(schema.names).cast(schema)
-    except (OSError, KeyError, pa.ArrowException) as error:
+    except (OSError, KeyError, ValueError, AttributeError, pa.ArrowException) as error:
         raise ArchiveError(str(path), "it cannot be read") from error
 
 

@@ -1,5 +1,6 @@
 """The log as Parquet, and back: every row, the same states, parts that are whole or not there."""
 
+import json
 import random
 from contextlib import closing
 from pathlib import Path
@@ -191,6 +192,19 @@ def test_damage_is_named(log: Database, empty: str, folder: Path) -> None:
     manifest.write_text(told[:-5])
     with pytest.raises(ArchiveError, match=r"part\.json cannot be read"):
         back(empty, folder)
+    for changed, reason in (
+        ({"files": []}, "entries are missing"),
+        ({"files": [file for file in json.loads(told)["files"] if file["table"] != "words"]}, "words are missing"),
+        ({"log_id": "zz"}, "says what cannot be"),
+        ({"chain": "00"}, "says what cannot be"),
+        ({"before": 7}, "says what cannot be"),
+        ({"recorded_at": 1 << 70}, "says what cannot be"),
+        ({"marks": [0, 0, -1]}, "says what cannot be"),
+        ({"created_at": "yesterday"}, "cannot be read"),
+    ):
+        manifest.write_text(json.dumps(json.loads(told) | changed))
+        with pytest.raises(ArchiveError, match=reason):
+            back(empty, folder)
     manifest.write_text(told)
     path.rename(folder / "away")
     with pytest.raises(ArchiveError, match="does not follow"):
