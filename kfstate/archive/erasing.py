@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa, pq
-from kfstate.archive.exporting import check_log, write_table
+from kfstate.archive.exporting import check_log
 from kfstate.archive.layout import File, Part
+from kfstate.archive.parquet import write_table
 from kfstate.archive.results import Erased
 from kfstate.errors import ArchiveError
 from kfstate.store.dialect import query

@@ -1,6 +1,5 @@
 """The log into Parquet files: part after part, each whole or not there."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,13 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.archive import layout
-from kfstate.archive.arrow import np, pa, pq
+from kfstate.archive.arrow import np, pa
 from kfstate.archive.briefs import brief
 from kfstate.archive.layout import File, Part
+from kfstate.archive.parquet import table_from, table_of, write_table
 from kfstate.archive.pieces import AT, Marks, activated, beside, identities, marks_at, rows
 from kfstate.archive.results import Exported
-from kfstate.archive.schema import ENTRIES, GROUP, NAMES, PULLS, SCHEMA_VERSION, SLICES, STREAMS, WORDS, slices_of
+from kfstate.archive.schema import ENTRIES, NAMES, PULLS, SCHEMA_VERSION, SLICES, STREAMS, WORDS, slices_of
 from kfstate.concurrency import THREADS
 from kfstate.errors import CheckpointError
 from kfstate.store.canonical import first_link
@@ -25,15 +25,13 @@ from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 from kfstate.store.rows import Head
 
-__all__ = ["PART", "check_log", "export", "write_table"]
+__all__ = ["PART", "check_log", "export"]
 
 PART = 262_144
 """So many entries make a part, unless the caller says otherwise; each process of an export holds one in memory."""
 
 _FILE = 65_536
 """A part has a file for about so many entries: as many slices share one as are needed."""
-_RANDOM = {"commitment", "leaf", "chain", "salt", "entry_key", "content"}
-"""Columns that nothing can make smaller."""
 
 
 @attrs.frozen
@@ -131,8 +129,8 @@ class _Held:
         columns = list(zip(*entries, strict=True))
         self.first = self.first or columns[0][0]
         words = (columns[AT["stream"]], *zip(*payloads, strict=True))
-        self.tables["entries"].append(_table(_SCHEMAS["entries"], columns))
-        self.tables["words"].append(_table(_SCHEMAS["words"], words))
+        self.tables["entries"].append(table_from(_SCHEMAS["entries"], columns))
+        self.tables["words"].append(table_from(_SCHEMAS["words"], words))
         self.chain, self.recorded_at = bytes(columns[AT["chain"]][-1]).hex(), columns[AT["recorded_at"]][-1]
 
 
@@ -193,25 +191,6 @@ def _read(database: Database, task: _Task) -> _Held:
     return held
 
 
-def table_of(schema: Any, rows: Sequence[tuple[Any, ...]]) -> Any:
-    """Return rows as an Arrow table of this schema."""
-    return _table(schema, list(zip(*rows, strict=True))) if rows else schema.empty_table()
-
-
-def _table(schema: Any, columns: Sequence[tuple[Any, ...]]) -> Any:
-    arrays = [_array(column, field) for column, field in zip(columns, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _array(column: tuple[Any, ...], field: Any) -> Any:
-    kind, size = field.type, len(column)
-    if field.nullable and column[0] is None and column[-1] is None and column.count(None) == size:
-        return pa.nulls(size, kind)
-    if pa.types.is_fixed_size_binary(kind) and not (field.nullable and None in column):
-        return pa.FixedSizeBinaryArray.from_buffers(kind, size, [None, pa.py_buffer(b"".join(column))])
-    return pa.array(column, kind)
-
-
 def _sliced(path: Path, held: _Held, told: dict[str, Any]) -> Iterator[File]:
     """Write entries, in full and in brief, and words, sorted, each file with a range of slices; and the shapes."""
     entries, words = _with_slices(held.tables["entries"]), _words(held)
@@ -244,26 +223,3 @@ def _words(held: _Held) -> Any:
     at[held.identified["position"].to_numpy() - held.first] = np.arange(held.identified.num_rows)
     found = held.identified.drop_columns("position").take(pa.array(at, mask=at < 0))
     return pa.table([*words.columns, *found.columns], schema=WORDS)
-
-
-def write_table(
-    path: Path, name: str, table: Any, told: dict[str, Any], slices: tuple[int, int] = (0, SLICES - 1)
-) -> File:
-    """Write a file of a part, under a name made from its digest, and return what the manifest says of it."""
-    words = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
-    plain = set(table.schema.names) if name == "briefs" else _RANDOM
-    squeezed = {field.name: "none" if field.name in plain else "zstd" for field in table.schema}
-    levels = {name: 1 for name, how in squeezed.items() if how == "zstd"}
-    told = told | {"table": name, "slices": slices}
-    table = table.replace_schema_metadata({"kfstate": json.dumps(told)})
-    new = path / f"{name}-{slices[0]:04}.new"
-    pq.write_table(
-        table, new, compression=squeezed, compression_level=levels or None,
-        use_dictionary=["slice", "stream"] if name == "briefs" else words,
-        write_statistics=[name for name in squeezed if name not in _RANDOM | {"body"}],
-        row_group_size=GROUP if name == "briefs" else _FILE,
-    )  # fmt: skip
-    digest = layout.digest_of(new)
-    final = f"{name}-{slices[0]:04}-{digest[:12]}.parquet"
-    new.rename(path / final)
-    return File(final, name, table.num_rows, digest, *slices)

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from kfstate.archive import exporting
+from kfstate.archive import exporting, parquet
 from kfstate.archive.columnar import (
     digest,
     fold_archive,
@@ -44,7 +44,7 @@ def archive(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "_FILE", 40)
-        patch.setattr(exporting, "GROUP", 10)
+        patch.setitem(parquet._BRIEFLY, "row_group_size", 10)
         database = Database(source)
         export(database, folder, size=150)
         database.close()

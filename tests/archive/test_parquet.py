@@ -9,6 +9,7 @@ import pytest
 
 from kfstate.archive import exporting, layout, reading
 from kfstate.archive.exporting import export
+from kfstate.archive.parquet import write_table
 from kfstate.archive.restoring import restore
 from kfstate.archive.results import Exported
 from kfstate.concurrency import THREADS
@@ -150,7 +151,7 @@ def test_a_killed_export(log: Database, source: str, empty: str, folder: Path, m
             raise KeyboardInterrupt
         return real(path, name, *rest)  # type: ignore[arg-type]
 
-    real = exporting.write_table
+    real = write_table
     monkeypatch.setattr(exporting, "write_table", killed)
     with pytest.raises(KeyboardInterrupt):
         export(log, folder, size=40)

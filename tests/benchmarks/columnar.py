@@ -14,8 +14,9 @@ import attrs
 from kfstate.archive.arrow import np, pa, pc
 from kfstate.archive.briefs import brief
 from kfstate.archive.columnar import fold_archive, fold_log, fold_slices, tasks
-from kfstate.archive.exporting import export, write_table
+from kfstate.archive.exporting import export
 from kfstate.archive.layout import read_parts
+from kfstate.archive.parquet import write_table
 from kfstate.archive.reading import entries
 from kfstate.archive.schema import FOLDED, SCHEMA_VERSION, SLICES, slices_of
 from kfstate.store.database import Database

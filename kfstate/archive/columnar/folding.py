@@ -88,17 +88,25 @@ def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entr
     return _final(streams, states)
 
 
-def joined(pieces: Iterable[tuple[Briefs, Ints]]) -> tuple[Briefs, Ints]:
-    """Return as one what are entries in brief and shapes of their own; at least one of them."""
-    parts = list(pieces)
-    if len(parts) == 1:
-        return parts[0]
-    begins = np.cumsum([0, *(len(shapes) for _, shapes in parts)]).astype(np.int32)
-    shape = [briefs.shape + begin for (briefs, _), begin in zip(parts, begins, strict=False)]
-    columns = zip(*((one.stream, one.second, one.position, one.tie) for one, _ in parts), strict=True)
-    stream, second, position, tie = (np.concatenate(column) for column in columns)
-    whole = Briefs(stream, second, position, tie, np.concatenate(shape))
-    return whole, np.concatenate([shapes for _, shapes in parts])
+def joined(pieces: Iterable[tuple[Briefs, Ints]], room: int) -> tuple[Briefs, Ints]:
+    """Return as one what are entries in brief and shapes of their own; ``room`` is how many entries at the most.
+
+    There is at least one piece. Each is copied once, and can go before the next one is read; one that is all stays.
+    """
+    stream, second, position, tie = _room(room, room, room, room)
+    shape = np.empty(room, np.int32)
+    shapes: list[Ints] = []
+    end = known = 0
+    for part, said in pieces:
+        if part.stream.size == room:
+            return part, said
+        begin, end = end, end + part.stream.size
+        stream[begin:end], second[begin:end] = part.stream, part.second
+        position[begin:end], tie[begin:end] = part.position, part.tie
+        np.add(part.shape, np.int32(known), out=shape[begin:end])
+        known += len(said)
+        shapes.append(said)
+    return Briefs(stream[:end], second[:end], position[:end], tie[:end], shape[:end]), np.concatenate(shapes)
 
 
 def without(states: Any, streams: Sequence[int]) -> Any:

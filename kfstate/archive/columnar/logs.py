@@ -20,7 +20,7 @@ from kfstate.archive.arrow import np
 from kfstate.archive.columnar.folding import FINAL, Briefs, fold_briefs, joined, without
 from kfstate.archive.columnar.packing import pack_shapes
 from kfstate.archive.columnar.rules import Ints
-from kfstate.archive.exporting import table_of
+from kfstate.archive.parquet import table_of
 from kfstate.archive.schema import SHAPES
 from kfstate.machine import MACHINE, Machine
 from kfstate.store.database import Database
@@ -57,7 +57,9 @@ def fold_log(url: str | URL, machine: Machine = MACHINE, *, until: int | None = 
                 return FINAL.empty_table()
             parts = [_read(conn, 0, upper)] if processes == 1 else _ranges(database.engine.url, upper, processes)
             others = [row[0] for row in query(conn, "SELECT id FROM kf_stream WHERE kind <> 'conversation'")]
-            return without(fold_briefs(*joined(parts), partial(stream_entries, conn, until=upper), machine), others)
+            return without(
+                fold_briefs(*joined(parts, upper), partial(stream_entries, conn, until=upper), machine), others
+            )
     finally:
         database.close()
 

@@ -32,10 +32,11 @@ _COLUMNS = BRIEFS.names[1:]
 
 @attrs.frozen
 class Piece:
-    """A file of entries in brief, that of their shapes, and whether all of its rows are of the task."""
+    """A file of entries in brief with so many rows, that of their shapes, and whether all rows are of the task."""
 
     briefs: str
     shapes: str
+    rows: int
     whole: bool
 
 
@@ -80,10 +81,13 @@ def fold_archive(folder: Path, machine: Machine = MACHINE) -> Iterator[Any]:
 def fold_slices(task: Task) -> Any:
     """Fold the conversations of a task to their last states, as :func:`kfstate.archive.columnar.fold_table` does."""
     folder = Path(task.folder)
-    briefs, shapes = joined(
+    pieces = (
         (_briefs(folder / piece.briefs, task, whole=piece.whole), _shapes(folder / piece.shapes))
         for piece in task.pieces
     )
+    if not task.pieces:
+        return FINAL.empty_table()
+    briefs, shapes = joined(pieces, sum(piece.rows for piece in task.pieces))
     if briefs.stream.size == 0:
         return FINAL.empty_table()
     machine = MACHINE if task.spec is None else compiled(task.spec)
@@ -112,6 +116,7 @@ def _pieces(parts: Sequence[layout.Part], first: int, last: int) -> tuple[Piece,
         Piece(
             f"{part.folder}/{file.name}",
             f"{part.folder}/{shapes.name}",
+            file.rows,
             first <= file.first_slice and file.last_slice <= last,
         )
         for part in parts
@@ -128,7 +133,7 @@ def _briefs(path: Path, task: Task, *, whole: bool) -> Briefs:
         slices = slices_of(columns[0])
         inside = np.flatnonzero((task.first_slice <= slices) & (slices <= task.last_slice))
         begin, end = (inside[0], inside[-1] + 1) if inside.size else (0, 0)
-        columns = [column[begin:end].copy() for column in columns]  # what was read beside them can go
+        columns = [column[begin:end] for column in columns]
     return Briefs(*columns)
 
 

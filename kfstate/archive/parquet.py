@@ -1,0 +1,72 @@
+"""The archive's tables as Parquet files: rows into columns, and each table as it is read best."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kfstate.archive import layout
+from kfstate.archive.arrow import pa, pq
+from kfstate.archive.layout import File
+from kfstate.archive.schema import GROUP, SLICES
+
+__all__ = ["table_from", "table_of", "write_table"]
+
+_GROUP = 65_536
+_RANDOM = {"commitment", "leaf", "chain", "salt", "entry_key", "content"}
+"""Columns that nothing can make smaller."""
+_BRIEFLY: dict[str, Any] = {
+    "compression": "none",
+    "use_dictionary": ["slice", "stream"],
+    "column_encoding": {"sort_second": "DELTA_BINARY_PACKED", "position": "DELTA_BINARY_PACKED"},
+    "write_statistics": ["slice"],
+    "row_group_size": GROUP,
+}
+"""How entries in brief are written: as small as can be read at the speed of memory, and some slices alone."""
+
+
+def table_of(schema: Any, rows: Sequence[tuple[Any, ...]]) -> Any:
+    """Return rows as an Arrow table of this schema."""
+    return table_from(schema, list(zip(*rows, strict=True))) if rows else schema.empty_table()
+
+
+def table_from(schema: Any, columns: Sequence[tuple[Any, ...]]) -> Any:
+    """Return columns as an Arrow table of this schema."""
+    arrays = [_array(column, field) for column, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(column: tuple[Any, ...], field: Any) -> Any:
+    kind, size = field.type, len(column)
+    if field.nullable and column[0] is None and column[-1] is None and column.count(None) == size:
+        return pa.nulls(size, kind)
+    if pa.types.is_fixed_size_binary(kind) and not (field.nullable and None in column):
+        return pa.FixedSizeBinaryArray.from_buffers(kind, size, [None, pa.py_buffer(b"".join(column))])
+    return pa.array(column, kind)
+
+
+def write_table(
+    path: Path, name: str, table: Any, told: dict[str, Any], slices: tuple[int, int] = (0, SLICES - 1)
+) -> File:
+    """Write a file of a part, under a name made from its digest, and return what the manifest says of it."""
+    written = _BRIEFLY if name == "briefs" else _written(table.schema)
+    told = told | {"table": name, "slices": slices}
+    table = table.replace_schema_metadata({"kfstate": json.dumps(told)})
+    new = path / f"{name}-{slices[0]:04}.new"
+    pq.write_table(table, new, **written)
+    digest = layout.digest_of(new)
+    final = f"{name}-{slices[0]:04}-{digest[:12]}.parquet"
+    new.rename(path / final)
+    return File(final, name, table.num_rows, digest, *slices)
+
+
+def _written(schema: Any) -> dict[str, Any]:
+    """Return how a table is written: small, but for what nothing can make smaller."""
+    squeezed = {name: "none" if name in _RANDOM else "zstd" for name in schema.names}
+    return {
+        "compression": squeezed,
+        "compression_level": {name: 1 for name, how in squeezed.items() if how == "zstd"},
+        "use_dictionary": [field.name for field in schema if pa.types.is_dictionary(field.type)],
+        "write_statistics": [name for name in squeezed if name not in _RANDOM | {"body"}],
+        "row_group_size": _GROUP,
+    }
