@@ -10,7 +10,7 @@ from kfstate.audit.definition import to_toml
 from kfstate.machine import MACHINE, Clockwork, Machine, compiled
 from kfstate.machine.table import SPEC
 
-__all__ = ["DAY", "patient", "planted", "renamed", "short", "written"]
+__all__ = ["DAY", "another", "patient", "planted", "renamed", "short", "written"]
 
 DAY = 86_400
 
@@ -23,7 +23,7 @@ def short() -> Machine:
 def planted() -> Machine:
     """Return a machine that does not take a sent message for the assistant's: the customer stays untreated."""
     changes: Mapping[str, Any] = {"outcome": "stayed", "dest": None, "evidence": None}
-    return _with("sent.assigned_robot", **changes)
+    return another("sent.assigned_robot", **changes)
 
 
 def patient() -> Machine:
@@ -33,10 +33,11 @@ def patient() -> Machine:
 
 def renamed() -> Machine:
     """Return a machine that does the same under another name."""
-    return _with("customer.wrote", name="customer.went_on")
+    return another("customer.wrote", name="customer.went_on")
 
 
-def _with(wanted: str, /, **changes: Any) -> Machine:
+def another(wanted: str, /, **changes: Any) -> Machine:
+    """Return a machine with another row in the place of one."""
     rows = tuple(attrs.evolve(row, **changes) if row.name == wanted else row for row in SPEC.rows)
     return compiled(attrs.evolve(MACHINE.spec, version=f"with another {wanted}", rows=rows))
 

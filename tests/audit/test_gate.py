@@ -18,9 +18,9 @@ from kfstate.projections.tables import kf_session
 from kfstate.store.dialect import query
 from kfstate.store.read import stream_entries
 from kfstate.testing import FrozenClock, page
-from tests.audit.candidates import patient, planted, renamed, short, written
+from tests.audit.candidates import another, patient, planted, renamed, short, written
 from tests.engine.conftest import Fresh
-from tests.engine.story import KF, USER, Teller, change, own, said
+from tests.engine.story import KF, USER, Teller, change, clicked, own, said
 from tests.engine.worlds import ASIDE, NOW, OURS, REWRITING, STRANGE, play, seeded
 
 __all__: list[str] = []
@@ -95,6 +95,37 @@ def test_sessions_that_change_are_named(lived: Engine, make: object) -> None:
     assert all(change.fields for change in found.changed if change.position is None)
 
 
+@pytest.mark.parametrize(("row", "name", "other"), [
+    ("customer.clicked_after_end", "doubt", None), ("read.untreated", "evidence", "api"),
+])  # fmt: skip
+def test_what_a_state_rests_on(engine: Engine, tell: Teller, row: str, name: str, other: str | None) -> None:
+    """The state is the same by both machines: only by which evidence, or with which doubt, is told otherwise."""
+    tell(clicked(0), own(10, "state_reading", service_state=0))
+    found = ran(engine, another(row, **{name: other}))
+    (one,) = found.changed
+    assert not found.passed
+    assert one.before is not None
+    assert one.after is not None
+    assert row == one.before.transition
+    assert {name} == {key for key in attrs.asdict(one.before) if getattr(one.before, key) != getattr(one.after, key)}
+    assert name in one.why
+
+
+def test_nothing_is_no_pass(engine: Engine, tell: Teller) -> None:
+    """A gate that looked at no conversation has not passed: it is an error, as is a sample that nobody is in."""
+    with pytest.raises(ArgumentError, match="has a conversation"):
+        engine.audit.gate(MACHINE)
+    tell(said(0))
+    for ask in (
+        lambda: engine.audit.gate(MACHINE, sample=1e-9),
+        lambda: engine.audit.compare_machines(MACHINE, sample=1e-9),
+        lambda: engine.audit.drift(sample=1e-9),
+    ):
+        with pytest.raises(ArgumentError, match="any of 1 conversations"):
+            ask()
+    assert ran(engine, MACHINE).passed
+
+
 @pytest.mark.databases("sqlite", "pg18", "mariadb")
 def test_one_change(engine: Engine, tell: Teller) -> None:
     """It is said when a session is told otherwise first, what each machine made of that entry, and what came of it."""
@@ -167,8 +198,12 @@ def test_accepted(lived: Engine, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ['[[accept]]\nreason = "all of it"\n', '[[accept]]\nbefore = "sent"\n', '[[accept]]\nreason = "x"\nbefor = "y"\n',
-     '[[accept]]\nreason = "x"\nchange = "other"\n', "accept = [", 'reason = "x"\n'],
-    ids=["everything", "no reason", "typing error", "no such change", "no TOML", "no table"],
+     '[[accept]]\nreason = "x"\nchange = "other"\n', "accept = [", 'reason = "x"\n',
+     '[[accept]]\nreason = "x"\nonly = ["zzz"]\n', '[[accept]]\nreason = "x"\nonly = ["ended", "session_id "]\n',
+     '[[accept]]\nreason = "x"\nkind = "zzz"\n', '[[accept]]\nreason = "x"\nbefore = "zzz"\n',
+     '[[accept]]\nreason = "x"\nafter = "zzz"\n'],
+    ids=["everything", "no reason", "typing error", "no such change", "no TOML", "no table", "no column", "a blank",
+         "no kind", "no row before", "no row after"],
 )  # fmt: skip
 def test_accepted_files_refused(lived: Engine, tmp_path: Path, text: str) -> None:
     """A file that accepts everything, says not why, or has a word that nobody knows, accepts nothing."""

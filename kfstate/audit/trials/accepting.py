@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,8 +10,10 @@ import attrs
 import msgspec
 from msgspec import Meta
 
-from kfstate.audit.trials.changes import SessionChange
+from kfstate.audit.trials.changes import COLUMNS, SessionChange
 from kfstate.errors import ArgumentError
+from kfstate.machine import Machine
+from kfstate.machine.kinds import KINDS
 
 __all__ = ["Accepted", "accept", "load_accepted"]
 
@@ -55,10 +58,11 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     machine: _Text | None = None
 
 
-def load_accepted(path: Path | str, fingerprint: str) -> tuple[Accepted, ...]:
-    """Return what a TOML file accepts of the machine with this fingerprint.
+def load_accepted(path: Path | str, candidate: Machine, baseline: Machine) -> tuple[Accepted, ...]:
+    """Return what a TOML file accepts of a candidate machine.
 
-    Raises :class:`~kfstate.errors.ArgumentError` where it is no such file, or accepts for another machine, and OSError.
+    Raises :class:`~kfstate.errors.ArgumentError` where it is no such file, has a word that names nothing, or is for
+    another machine, and OSError.
     """
     path = Path(path)
     content = path.read_bytes()
@@ -69,9 +73,23 @@ def load_accepted(path: Path | str, fingerprint: str) -> tuple[Accepted, ...]:
     for one in found.accept:
         if set(msgspec.to_builtins(one)) == {"reason"}:
             raise ArgumentError("accepted", str(path), f"tables that say what is accepted: {one.reason!r} does not")
-    if found.machine is not None and not fingerprint.startswith(found.machine.lower()):
-        raise ArgumentError("accepted", str(path), f"a file for the machine {fingerprint}, not {found.machine}")
+        _check_words(one, path, candidate.rows.keys() | baseline.rows.keys())
+    if found.machine is not None and not candidate.fingerprint.startswith(found.machine.lower()):
+        known = candidate.fingerprint
+        raise ArgumentError("accepted", str(path), f"a file for the machine {known}, not {found.machine}")
     return tuple(found.accept)
+
+
+def _check_words(rule: Accepted, path: Path, transitions: AbstractSet[str]) -> None:
+    for key, named, known in (
+        ("before", {rule.before}, transitions),
+        ("after", {rule.after}, transitions),
+        ("kind", {rule.kind}, KINDS),
+        ("only", rule.only or frozenset[str](), COLUMNS),
+    ):
+        if unknown := named - {None} - known:
+            told = f"{key} {', '.join(sorted(map(str, unknown)))} of {rule.reason!r}"
+            raise ArgumentError("accepted", str(path), f"words that name something: {told} does not")
 
 
 def accept(

@@ -13,13 +13,15 @@ from kfstate.projections.sessions import Session
 from kfstate.queries.views import at_second, shown
 from kfstate.service_state import KfServiceState
 
-__all__ = ["FoldedAs", "Names", "SessionChange", "changes", "folded_as", "seen", "why"]
+__all__ = ["COLUMNS", "FoldedAs", "Names", "SessionChange", "changes", "folded_as", "seen", "why"]
 
 Names = Mapping[Any, str | None]
 """``kf_name`` id → the id as WeCom spells it."""
 
 _OWN = frozenset({"stream", "number", "base"})
 _FIELDS = tuple(field.name for field in attrs.fields(Session) if field.name not in _OWN)
+COLUMNS = frozenset(_FIELDS)
+"""Those of a session that may differ."""
 _values = attrgetter(*_FIELDS)
 _TIMES = frozenset({"opened", "first_reply", "queued", "taken", "ended", "last_message"})
 _EVIDENCE, _DOUBT = 12, 13

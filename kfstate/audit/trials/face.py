@@ -77,7 +77,7 @@ class Trials:
         :class:`~kfstate.errors.ArgumentError`.
         """
         candidate, before = self._machines(machine, baseline)
-        rules = () if accepted is None else load_accepted(accepted, candidate.fingerprint)
+        rules = () if accepted is None else load_accepted(accepted, candidate, before)
         return gate(self._site, candidate, before, corp_id=self._corp_id, sample=sample, accepted=rules, how=how)
 
     def compare_machines(

@@ -10,6 +10,7 @@ from kfstate.audit.trials.changes import SessionChange
 from kfstate.audit.trials.kpis import Kpis
 from kfstate.audit.trials.replaying import Replay, definition_of
 from kfstate.audit.trials.spreading import Scope, Spreading, over_log
+from kfstate.errors import ArgumentError
 from kfstate.machine.compiled import Machine
 from kfstate.projections.building import Site
 
@@ -56,7 +57,8 @@ def gate(
 ) -> Gate | None:
     """Tell the recorded history by both machines; None where it was stopped before the end.
 
-    ``sample`` is the part of the conversations that is looked at, always the same ones.
+    ``sample`` is the part of the conversations that is looked at, always the same ones. Raises
+    :class:`~kfstate.errors.ArgumentError` where there is none: nothing was told, so nothing can pass.
     """
     work = {"gate": [baseline.fingerprint, candidate.fingerprint]}
     before, after = definition_of(baseline), definition_of(candidate)
@@ -67,6 +69,8 @@ def gate(
     found, whole = over_log(site, work, job, corp_id=corp_id, sample=sample, how=how)
     if whole is None:
         return None
+    if not whole.conversations:
+        raise ArgumentError("corp_id", repr(corp_id), "a corporation of which the log has a conversation")
     changed, unused = accept(whole.changed, accepted)
     return Gate(
         machine_before=label(baseline),

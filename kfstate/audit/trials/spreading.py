@@ -105,7 +105,10 @@ def conversations(conn: Connection, corp_id: str, sample: float = 1.0) -> list[i
         raise ArgumentError("sample", repr(sample), "a number above 0, at most 1")
     sql = "SELECT id FROM kf_stream WHERE corp_id = ? AND kind = 'conversation' ORDER BY id"
     found = [id_ for (id_,) in query(conn, sql, (corp_id,))]
-    return found if sample == 1 else [id_ for id_ in found if _share(id_) < sample * _UNITS]
+    chosen = found if sample == 1 else [id_ for id_ in found if _share(id_) < sample * _UNITS]
+    if found and not chosen:
+        raise ArgumentError("sample", repr(sample), f"a part that any of {len(found)} conversations is in")
+    return chosen
 
 
 def _share(stream: int) -> int:
