@@ -22,6 +22,8 @@ __all__ = ["Known", "KnownAt", "machine_at", "machine_named", "moment", "positio
 KnownAt: TypeAlias = datetime | int | None
 """A place in the log: what was stored by a time, or up to a position; None: all of it."""
 
+_EARLIEST, _LATEST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+"""Between these every zone has every time."""
 _ACTIVE = (
     "SELECT ref FROM kf_entry WHERE stream = ? AND kind = 'machine_activated' AND position <= ? "
     "ORDER BY position DESC LIMIT 1"
@@ -41,11 +43,14 @@ class Known:
 def moment(name: str, value: datetime) -> int:
     """Return a time as microseconds since 1970.
 
-    Raises :class:`~kfstate.errors.ArgumentError` where it has no zone: nobody knows which time is meant.
+    Raises :class:`~kfstate.errors.ArgumentError` where it has no zone: nobody knows which time is meant; and where
+    some zone has no such time.
     """
     if value.tzinfo is None:
         raise ArgumentError(name=name, value=repr(value), allowed="a datetime with a zone")
-    since = value.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    if not _EARLIEST <= value <= _LATEST:
+        raise ArgumentError(name=name, value=str(value), allowed=f"a time from {_EARLIEST} to {_LATEST}")
+    since = value - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 

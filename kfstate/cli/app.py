@@ -38,7 +38,7 @@ from kfstate.cli import (
     wecom,
 )
 from kfstate.cli.context import Context, language
-from kfstate.cli.exits import MEANINGS, Exit, UsageError, exit_of
+from kfstate.cli.exits import LARGEST, MEANINGS, Exit, UsageError, exit_of
 from kfstate.cli.output import Output
 from kfstate.cli.words import Lang
 
@@ -141,6 +141,9 @@ def _launcher(app: App) -> Any:
             command, bound, given = app.parse_args(tokens, exit_on_error=False, print_error=False)
         except ValueError as error:  # the simulated world's own checks
             raise UsageError(str(error)) from error
+        for name, value in bound.arguments.items():
+            if isinstance(value, int) and not -LARGEST <= value < LARGEST:
+                raise UsageError(f"{name}: no database has a number such as {str(value)[:100]}")
         extra = dict.fromkeys(given, context)
         return int(command(*bound.args, **bound.kwargs, **extra) or 0)
 

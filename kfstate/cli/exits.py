@@ -4,9 +4,11 @@ import enum
 import sys
 
 from kfstate.errors import (
+    ArgumentError,
     ConcurrentChangeError,
     CursorConflictError,
     KfstateError,
+    MachineError,
     SettingsError,
     StoreError,
     UnknownConversationError,
@@ -14,7 +16,7 @@ from kfstate.errors import (
     VersionConflictError,
 )
 
-__all__ = ["MEANINGS", "DatabaseError", "Exit", "UsageError", "exit_of"]
+__all__ = ["LARGEST", "MEANINGS", "DatabaseError", "Exit", "UsageError", "exit_of"]
 
 
 class Exit(enum.IntEnum):
@@ -34,7 +36,7 @@ class Exit(enum.IntEnum):
 MEANINGS = {
     Exit.OK: "done",
     Exit.REJECTED: "something was rejected, or a check failed; the rest is done",
-    Exit.USAGE: "the command line or a setting is wrong; nothing was done",
+    Exit.USAGE: "the command line, a setting, or a machine or file that they name is wrong; nothing was done",
     Exit.UNKNOWN_CONVERSATION: "no entry of this conversation, or customer, is in the log",
     Exit.DATABASE: "the database is not there, cannot be opened, is locked, or has another schema",
     Exit.CONFLICT: "a stream or a cursor is not where the caller expected it, or somebody else was quicker",
@@ -42,6 +44,10 @@ MEANINGS = {
     Exit.INTERRUPTED: "interrupted (Ctrl-C); what was stored before stays stored",
     Exit.CLOSED_PIPE: "the reader of the output went away",
 }
+
+
+LARGEST = 1 << 63
+"""No database has a number as large as this."""
 
 
 class UsageError(Exception):
@@ -55,7 +61,7 @@ class DatabaseError(Exception):
 def exit_of(error: Exception) -> tuple[Exit, str] | None:
     """Return the exit code of an error and its one line; None: nobody foresaw it."""
     line = " ".join("; ".join([str(error), *getattr(error, "__notes__", ())]).split())
-    if isinstance(error, (UsageError, SettingsError)):
+    if isinstance(error, (UsageError, SettingsError, ArgumentError, MachineError)):
         return Exit.USAGE, line
     if isinstance(error, (UnknownConversationError, UnknownCustomerError)):
         return Exit.UNKNOWN_CONVERSATION, line

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from kfstate.cli.accessing import entering
 from kfstate.cli.context import Context, Given
-from kfstate.cli.exits import UsageError
+from kfstate.cli.exits import LARGEST, UsageError
 from kfstate.cli.listing import most_of, one_more, show_page
 from kfstate.cli.tables import ENTRIES
 
@@ -83,6 +83,9 @@ def _after(given: str) -> "int | Checkpoint":
     from kfstate.store.checkpoint import Checkpoint
 
     try:
-        return Checkpoint.parse(given) if ":" in given else int(given)
+        at = Checkpoint.parse(given) if ":" in given else int(given)
     except ValueError as error:
         raise UsageError(f"--after: {given!r} is neither a position nor a checkpoint (POSITION:CHAIN)") from error
+    if isinstance(at, int) and not 0 <= at < LARGEST:
+        raise UsageError(f"--after: no log has a position such as {given[:100]}")
+    return at

@@ -63,7 +63,8 @@ def gate(
 ) -> int:
     """Tell all recorded history by another machine: which sessions change, when first, why, and the figures.
 
-    Leave with 1 where a session changes and no one has accepted that.
+    Leave with 1 where a session changes and no one has accepted that; with 2 where nothing was told, because a machine,
+    a file or an option is wrong, or no conversation was looked at.
 
     Args:
         machine: The candidate: a TOML or JSON file, or the version or fingerprint of a machine that the log knows.
@@ -99,7 +100,8 @@ def compare(
 ) -> int:
     """Compare the projections with a fold of the log; or two machines; or this database with another one.
 
-    Of each conversation the first entry that is not alike is shown. Leave with 1 where there is one.
+    Of each conversation the first entry that is not alike is shown. Leave with 1 where there is one; with 2 where
+    nothing was compared, because a machine or an option is wrong.
 
     Args:
         machine: Compare two machines: a TOML or JSON file, or the version or fingerprint of one that the log knows.
@@ -199,7 +201,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             continue
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"--inject: {path}: line {number}: {error}") from error
         if not isinstance(found, dict):
             raise UsageError(f"--inject: {path}: line {number} is no object")

@@ -16,6 +16,7 @@ from kfstate.store.dialect import query
 __all__ = ["Checkpoint", "chain_at", "checkpoint_at", "hold"]
 
 _CHAIN_BYTES = 32
+_MOST = 1 << 63
 
 
 @attrs.frozen
@@ -41,6 +42,8 @@ class Checkpoint:
 
 def chain_at(conn: Connection, position: int) -> bytes | None:
     """Return the chain of the log at a position; None where the log has no such position."""
+    if not 0 <= position < _MOST:
+        return None
     found = query(conn, "SELECT chain FROM kf_entry WHERE position = ?", (position,)) or query(
         conn, "SELECT chain FROM kf_archive_mark WHERE position = ?", (position,)
     )

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import attrs
@@ -223,6 +223,23 @@ def test_what_cannot_be_asked(engine: Engine, tell: Teller) -> None:
         engine.audit.as_of(KF, USER, known_at=-1)
     with pytest.raises(MachineError, match="does not know"):
         engine.audit.as_of(KF, USER, machine="no such machine")
+
+
+@pytest.mark.parametrize("hours", [-23, 0, 23])
+def test_times_that_some_zone_lacks(tell: Teller, hours: int) -> None:
+    """At both ends of what a time can be, and where there is none: an answer, or a clear error."""
+    (position,) = tell(said(0))
+    audit, zone = tell.engine.audit, timezone(timedelta(hours=hours))
+    for time in (datetime.min.replace(tzinfo=zone), datetime.max.replace(tzinfo=zone)):
+        for ask in (audit.as_of, audit.report, audit.timeline, audit.history):
+            with pytest.raises(ArgumentError, match="a time from"):
+                ask(KF, USER, time)
+    for time in (datetime(1, 1, 5, tzinfo=zone), datetime(9999, 12, 27, tzinfo=zone)):
+        for ask in (audit.as_of, audit.report, audit.timeline, audit.history):
+            ask(KF, USER, time)
+    for other in (0, -1, position + 1, 1 << 70):
+        with pytest.raises(ArgumentError, match="1 to"):
+            audit.explain(other)
 
 
 def test_machine_that_was_live(tell: Teller, clock: FrozenClock) -> None:

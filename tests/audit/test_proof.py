@@ -4,12 +4,14 @@ import hashlib
 import json
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kfstate import Engine
 from kfstate.audit import Proof, TreeHead, check_proof
+from kfstate.audit.proofs import heads
 from kfstate.errors import ArgumentError, CorruptLogError, UnknownConversationError
 from kfstate.store.canonical import INTEGERS
 from kfstate.store.merkle import Tree, parts, root_of
@@ -134,8 +136,9 @@ def test_the_head_grows_and_keeps_what_was(engine: Engine) -> None:
     assert (len(proof.entries) + 1, True) == (len(longer.entries), check_proof(str(longer), later).holds)
     found = check_proof(str(longer), head)
     assert (False, False) == (found.holds, found.expected)
-    with pytest.raises(ArgumentError):
-        engine.audit.head(later.position + 1)
+    for position in (later.position + 1, -1, 1 << 70):
+        with pytest.raises(ArgumentError):
+            engine.audit.head(position)
     with pytest.raises(ArgumentError):
         engine.audit.prove(KF, "wm9", position=head.position)
     with pytest.raises(UnknownConversationError):
@@ -171,6 +174,24 @@ def test_no_proof_without_every_entry(engine: Engine) -> None:
             assert caught.value.position in {other, ours, proof.entries[3].row.position}
 
 
+@pytest.mark.databases("sqlite")
+def test_an_entry_cannot_hide_among_the_others(engine: Engine) -> None:
+    """Given as a leaf of another conversation, it is missed: versions have no gap, whatever leads to the root."""
+    filled(engine)
+    head, proof = proved(engine)
+    for out, missed in ((0, 1), (1, 2)):
+        left = [entry for at, entry in enumerate(proof.entries) if at != out]
+        places = [entry.row.position - 1 for entry in left]
+        with engine._reading() as conn:
+            nodes = [
+                heads.subtree(conn, first, end) for first, end in parts(head.position, places) if first not in places
+            ]
+        forged = attrs.evolve(proof, entries=tuple(left), nodes=tuple(nodes))
+        found = check_proof(str(forged), head)
+        assert not found.holds
+        assert f"version {missed} of the conversation is missing" in str(found.problem)
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[TreeHead, str]:
     """A published head, and a proof as a file."""
@@ -200,7 +221,8 @@ def spoiled(text: str, way: str) -> str:
         case ["stream", name]:
             data["kf_stream"][name] = 0 if name == "customer" else "wkB"
         case ["name", what]:
-            data["kf_name"][0][what] = {"value": "wm2", "commitment": "00" * 32, "id": 99}[what]
+            key = "value" if what == "half" else what
+            data["kf_name"][0][key] = {"half": "\ud83d", "value": "wm2", "commitment": "00" * 32, "id": 99}[what]
         case ["swap"]:
             entries[1], entries[2] = entries[2], entries[1]
         case ["head"]:
@@ -212,7 +234,7 @@ WAYS = [
     *(f"row {name}" for name in ENTRY_COLUMNS if name not in {"stream", "servicer_from", "servicer_to", "chain"}),
     "row servicer_to", "null kind", "null leaf", "payload salt", "payload body", "leave out 0", "leave out 1",
     "leave out -1", "node less", "node other", "stream open_kfid", "stream customer", "name value", "name commitment",
-    "name id", "swap", "head",
+    "name id", "name half", "swap", "head",
 ]  # fmt: skip
 
 

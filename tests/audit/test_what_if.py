@@ -125,6 +125,15 @@ def test_injected_entries_refused(queued: Engine, entry: dict[str, Any]) -> None
         queued.audit.what_if(inject=[said(50), entry])
 
 
+def test_an_injected_entry_that_nests_too_deep(queued: Engine) -> None:
+    """It is refused as others are."""
+    deep: dict[str, Any] = {}
+    for _ in range(20_000):
+        deep = {"a": deep}
+    with pytest.raises(EnvelopeError, match="nested too deep"):
+        queued.audit.what_if(inject=[deep])
+
+
 def test_conversations_have_to_be_known(queued: Engine) -> None:
     """Who is not there cannot be chosen."""
     with pytest.raises(UnknownConversationError):

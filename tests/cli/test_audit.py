@@ -98,11 +98,20 @@ def test_a_report_that_failed_leaves_nothing(
         (("show", KF, "nobody", "--at", QUEUED), 3),
         (("sessions", "--at", QUEUED, "--after", f"{USER}/{KF}/1"), 2),
         (("queue", "--known-at", "-"), 2),
-        (("audit", "explain", "99999"), 1),
-        (("audit", "as-of", KF, USER, "--machine", "none"), 1),
+        (("audit", "explain", "99999"), 2),
+        (("audit", "explain", 1 << 70), 2),
+        (("audit", "release", 1 << 63, "--basis", "over"), 2),
+        (("events", "--after", 1 << 70), 2),
+        (("verify", "--first", 1 << 70), 2),
+        (("verify", "--first", "9", "--last", "3"), 2),
+        (("verify", "--last", "-4"), 2),
+        (("audit", "as-of", KF, USER, "--machine", "none"), 2),
+        (("audit", "as-of", KF, USER, "--at", "0001-01-01T00:00:00+08:00"), 2),
+        (("audit", "timeline", KF, USER, "--at", "9999-12-31T23:59:59-10:00"), 2),
+        (("audit", "report", KF, USER, "r.html", "--at", "9999-12-31T23:59:59Z"), 2),
     ],
 )
-def test_what_cannot_be_asked(db: tuple[str, str], command: tuple[str, ...], code: int) -> None:
+def test_what_cannot_be_asked(db: tuple[str, str], command: tuple[object, ...], code: int) -> None:
     """A wrong question is one line, and an exit code."""
     done = kfstate(*command, *db)
     assert code == done.code, done.err

@@ -68,7 +68,7 @@ def test_wrong_words(db: Path, tmp_path: Path) -> None:
         done = kfstate("--db", db, "audit", *words, *GROUND)
         assert (2, "") == (done.code, done.out), words
     (tmp_path / "none.ndjson").write_text(json.dumps({"position": 1}), "utf-8")
-    assert 1 == kfstate("--db", db, "audit", "repeat", tmp_path / "none.ndjson", *GROUND).code
+    assert 2 == kfstate("--db", db, "audit", "repeat", tmp_path / "none.ndjson", *GROUND).code
     assert [] == audit(db, "receipts").lines
 
 
@@ -134,7 +134,7 @@ def test_nothing_is_shown_where_it_cannot_be_noted(db: Path, monkeypatch: pytest
     """Without the access log a conversation is not shown; a verification shows nobody, and says what is missing."""
     monkeypatch.setenv("KFSTATE_ACTOR", "x" * 200)
     done = kfstate("--db", db, "show", "wkA", "wmTwo")
-    assert (1, "") == (done.code, done.out)
+    assert (2, "") == (done.code, done.out)
     letter = dead_letter(db)
     with Engine(f"sqlite:///{db}") as engine, engine._database.writing() as conn:
         conn.exec_driver_sql("ALTER TABLE kf_access RENAME COLUMN detail TO details")

@@ -24,7 +24,8 @@ def test_a_head(sampled: Path) -> None:
     assert (1, found["position"]) == (other.code, other.one["damage"]["position"])
     earlier = kfstate("--db", sampled, "audit", "head", "--position", "5").one
     assert 0 == kfstate("--db", sampled, "verify", "--expect", earlier["head"]).code
-    assert 1 == kfstate("--db", sampled, "audit", "head", "--position", "99999").code
+    for position in ("99999", "-1", 1 << 70):
+        assert 2 == kfstate("--db", sampled, "audit", "head", "--position", position).code
     assert found["root"] in kfstate("--db", sampled, "audit", "head", terminal=True).out
 
 

@@ -95,22 +95,29 @@ def test_what_if(sampled: Path, candidate: Path, tmp_path: Path) -> None:
 
 WRONG = [
     (("gate", "--machine", "nowhere.toml"), 2, "No such file"),
-    (("gate", "--machine", "7"), 1, "7"),
-    (("gate", "--machine", "bad.toml"), 1, "unknown field"),
+    (("gate", "--machine", "7"), 2, "7"),
+    (("gate", "--machine", "bad.toml"), 2, "unknown field"),
     (("gate", "--machine", "1", "--accepted", "nowhere"), 2, "No such file"),
-    (("gate", "--machine", "1", "--accepted", "bad.toml"), 1, "accept"),
-    (("gate", "--machine", "1", "--sample", "2"), 1, "sample"),
-    (("gate", "--machine", "1", "--processes", "0"), 1, "processes"),
-    (("gate", "--machine", "1", "--journal", "bad.toml"), 1, "journal"),
+    (("gate", "--machine", "1", "--accepted", "bad.toml"), 2, "accept"),
+    (("gate", "--machine", "1", "--sample", "2"), 2, "sample"),
+    (("gate", "--machine", "1", "--processes", "0"), 2, "processes"),
+    (("gate", "--machine", "1", "--journal", "bad.toml"), 2, "journal"),
+    (("gate", "--machine", "1", "--journal", "no/folder/j"), 2, "No such file"),
+    (("gate", "--machine", "1", "--sample", "0.0000001"), 2, "sample"),
+    (("gate", "--machine", "1", "--corp-id", "another"), 2, "corp_id"),
+    (("gate", "--machine", "1", "--accepted", "words.toml"), 2, "zzz"),
+    (("compare", "--sample", "0.0000001"), 2, "sample"),
     (("compare", "--machine", "1", "--database", "x.db"), 2, "two comparisons"),
     (("compare", "--baseline", "1"), 2, "--machine"),
-    (("compare", "--database", "nowhere.db"), 1, "database that is there"),
+    (("compare", "--database", "nowhere.db"), 2, "database that is there"),
     (("what-if",), 2, "--inject"),
     (("what-if", "wk1", "--machine", "1"), 2, "EXTERNAL_USERID"),
     (("what-if", "wk1", "wm1", "--machine", "1"), 3, "wm1"),
     (("what-if", "--inject", "bad.toml"), 2, "line 1"),
     (("what-if", "--inject", "list.json"), 2, "no object"),
+    (("what-if", "--inject", "deep.json"), 2, "line 1"),
     (("what-if", "--machine", "1", "--since", "soon"), 2, "--since"),
+    (("what-if", "--machine", "1", "--since", "0001-01-01T00:00:00+08:00"), 2, "since"),
 ]
 
 
@@ -119,6 +126,8 @@ def test_refused(sampled: Path, tmp_path: Path, arguments: tuple[str, ...], code
     """What is wrong is said in one line, with the exit code that the documents give."""
     (tmp_path / "bad.toml").write_text(kfstate("machine", "export").out.replace("[clockwork]", "[clockwork]\nhook = 1"))
     (tmp_path / "list.json").write_text("[1]\n")
+    (tmp_path / "deep.json").write_text('{"a":' * 99_999)
+    (tmp_path / "words.toml").write_text('[[accept]]\nreason = "r"\nonly = ["zzz"]\n')
     done = audit(sampled, *arguments)
     assert (code, 1) == (done.code, len(done.err.splitlines())), done.err
     assert told in done.err

@@ -166,8 +166,9 @@ class Asking:
         :class:`~kfstate.errors.ArgumentError` where no such entry was known.
         """
         with self._asked(None, known_at, machine) as asked:
-            entry = rows_at(asked.conn, [position]).get(position)
-            if entry is None or position > asked.known.position:
+            known = 0 < position <= asked.known.position
+            entry = rows_at(asked.conn, [position]).get(position) if known else None
+            if entry is None:
                 raise ArgumentError(name="position", value=repr(position), allowed=f"1 to {asked.known.position}")
             stream = streams_by_id(asked.conn, [entry.stream])[entry.stream]
             if stream.corp_id != self._corp_id:

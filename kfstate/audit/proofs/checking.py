@@ -74,10 +74,10 @@ def check_proof(text: str, expect: TreeHead | str | None = None) -> CheckedProof
 
 
 def _problem(proof: Proof, names: Mapping[int, Name]) -> str | None:
-    for name in names.values():
-        if name.value is not None and form.commit(name.salt or b"", name.value.encode()) != name.commitment:
-            return f"name {name.id} is not what was committed to"
     try:
+        for name in names.values():
+            if name.value is not None and form.commit(name.salt or b"", name.value.encode()) != name.commitment:
+                return f"name {name.id} is not what was committed to"
         leaves = _leaves(proof.entries, names, _prefix(proof, names))
         if proof.head.position > _MOST:
             return "no log has so many entries"

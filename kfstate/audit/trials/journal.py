@@ -32,7 +32,10 @@ class Journal:
         """How much of the log the work is about, where it began before."""
         self.parts: dict[int, bytes] = {}
         """The parts that are done."""
-        self._file: IO[bytes] = self._path.open("ab+")
+        try:
+            self._file: IO[bytes] = self._path.open("ab+")
+        except OSError as error:
+            raise ArgumentError("journal", str(path), f"a file that can be written ({error.strerror})") from error
         try:
             self._read()
         except BaseException:

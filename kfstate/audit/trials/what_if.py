@@ -109,7 +109,11 @@ def _drafts(entries: Iterable[Injected], *, now: int, corp_id: str) -> Iterable[
             draft = draft_own(own, now=now, corp_id=corp_id)
             timed = own.occurred_at is not None
         else:
-            (draft,) = draft_elements([msgspec.json.encode(entry)], corp_id=corp_id)
+            try:
+                element = msgspec.json.encode(entry)
+            except RecursionError as error:
+                raise EnvelopeError("$", "", "it is nested too deep", number) from error
+            (draft,) = draft_elements([element], corp_id=corp_id)
             timed = draft.occurred_at is not None and not draft.problem
         if draft.stream.kind != "conversation":
             raise EnvelopeError("$", str(entry)[:200], "it is of no conversation", number)
