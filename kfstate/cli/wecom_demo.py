@@ -35,6 +35,8 @@ _CAPACITY = 2
 _NOT_STARTED = KfServiceState.FINISHED
 _ENDS = 10.0
 """Seconds in which what is on its way has to arrive at the end."""
+_SETTLES = 2.1
+"""Seconds after which a reading lies in a later second than all that was told. Within one, nobody knows what was first."""
 _SWEEPS = 10
 
 
@@ -229,6 +231,7 @@ def _end(ctx: Context, live: "Live", wecom: "FakeWecom") -> int:
             break
         Flag().wait(0.1)
     live.stop()
+    Flag().wait(_SETTLES)
     repaired = 0
     for _ in range(_SWEEPS):
         with _live(engine, wecom) as other:  # one that puts off no reading because an earlier one failed
