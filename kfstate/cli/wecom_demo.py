@@ -36,7 +36,7 @@ _NOT_STARTED = KfServiceState.FINISHED
 _ENDS = 10.0
 """Seconds in which what is on its way has to arrive at the end."""
 _SETTLES = 2.1
-"""Seconds after which a reading lies in a later second than all that was told. Within one, nobody knows what was first."""
+"""Seconds after which a reading lies in a later second than all that was told: within one, nobody knows the order."""
 _SWEEPS = 10
 
 
