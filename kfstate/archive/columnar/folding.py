@@ -10,10 +10,10 @@ from typing import Any
 import attrs
 
 from kfstate.archive.arrow import np, pa, pc
-from kfstate.archive.columnar.bits import SHAPE_SIZE
+from kfstate.archive.columnar.bits import REDECODES, SHAPE_SIZE, VOIDS
 from kfstate.archive.columnar.packing import pack_shapes
-from kfstate.archive.columnar.rules import NONE, Ints, rules
-from kfstate.archive.columnar.scan import FIELDS, STATES, habits, scan
+from kfstate.archive.columnar.rules import NONE, STATES, Ints, rules
+from kfstate.archive.columnar.scan import FIELDS, habits, scan
 from kfstate.archive.schema import BRIEFS, spread
 from kfstate.machine import MACHINE, Machine, SessionState
 from kfstate.machine.entry import Entry
@@ -74,7 +74,7 @@ def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entr
     runs, count = _runs(briefs.stream)
     table = rules(machine)
     does = np.empty((len(shapes), STATES), np.int8)
-    habits(table, shapes, does)
+    habits(table, shapes, len(shapes), VOIDS | REDECODES, does)
     columns: tuple[Any, ...] = (*_room(size, size, size), np.empty(size, np.int32))
     ordered = tuple(_sealed(column) for column in columns)
     own = (np.empty((size, SHAPE_SIZE), np.int64), np.empty((size, STATES), np.int8))

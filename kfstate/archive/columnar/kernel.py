@@ -18,7 +18,7 @@ from kfstate.archive.columnar.bits import (
     WINDOW,
 )
 from kfstate.archive.columnar.compiling import inlined, jit
-from kfstate.archive.columnar.rules import CLOCKWORK, NONE, TRIGGER_NUMBERS
+from kfstate.archive.columnar.rules import CLOCKWORK, NONE, STATES, TRIGGER_NUMBERS
 from kfstate.machine.spec import EFFECTS
 from kfstate.machine.state import DOUBTS, EVIDENCE, OUTCOMES, STRONG, WEAK
 
@@ -37,6 +37,7 @@ __all__ = [
     "SENDS",
     "STATE",
     "advance",
+    "candidates",
     "expire",
     "expiry",
     "reset",
@@ -75,9 +76,16 @@ def reset(state: Any) -> None:
 
 
 @inlined
+def candidates(rules: Any, facts: int, state: int) -> int:
+    """Return where the rows stand that are tried for such an entry in a service_state, each behind its guard."""
+    found: int = rules[CLOCKWORK + (facts & TRIGGER_BITS) * STATES + state]
+    return found
+
+
+@inlined
 def select(rules: Any, state: Any, facts: int, second: int, left: int, to: int) -> int:
     """Return where the row is that takes an entry."""
-    at = rules[CLOCKWORK + (facts & TRIGGER_BITS) * 5 + state[STATE]]
+    at = candidates(rules, facts, state[STATE])
     while not _holds(rules[at], rules, state, facts, second, left, to):
         at += 2
     found: int = rules[at + 1]

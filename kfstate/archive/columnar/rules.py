@@ -10,7 +10,7 @@ from kfstate.machine.guards import GUARDS
 from kfstate.machine.spec import EFFECTS, Clockwork, Row
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, OUTCOMES
 
-__all__ = ["CLOCKWORK", "GUARD_NUMBERS", "NONE", "TRIGGER_NUMBERS", "Ints", "rules"]
+__all__ = ["CLOCKWORK", "GUARD_NUMBERS", "NONE", "STATES", "TRIGGER_NUMBERS", "Ints", "rules"]
 
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
@@ -44,6 +44,8 @@ GUARD_NUMBERS = {
 """The guards by the numbers that :mod:`kfstate.archive.columnar.kernel` asks for; 0 is none."""
 
 
+STATES = 5
+"""How many values a service_state has."""
 CLOCKWORK = 8
 """So many numbers stand before the table: expires_after, whether it counts from the customer's last message,
 doubtful_after, straggler, send_limit, and nothing."""

@@ -7,11 +7,8 @@ from kfstate.archive.columnar.bits import (
     COUNTS_SHIFT,
     COUNTS_ZERO,
     CUSTOMER,
-    REDECODES,
     SHAPE_FACTS,
     SHAPE_SIZE,
-    TRIGGER_BITS,
-    VOIDS,
 )
 from kfstate.archive.columnar.compiling import inlined, jit
 from kfstate.archive.columnar.kernel import (
@@ -25,20 +22,19 @@ from kfstate.archive.columnar.kernel import (
     SECOND,
     SENDS,
     STATE,
+    candidates,
     expire,
     expiry,
     reset,
 )
 from kfstate.archive.columnar.leaving import leave_out
-from kfstate.archive.columnar.rules import CLOCKWORK, NONE
+from kfstate.archive.columnar.rules import NONE, STATES
 from kfstate.archive.columnar.seconds import advance_by, fold_second, select_for
 
-__all__ = ["FIELDS", "STATES", "habits", "scan"]
+__all__ = ["FIELDS", "habits", "scan"]
 
 FIELDS = 23
 """How many numbers a state has."""
-STATES = 5
-"""How many values a service_state has."""
 
 # What an entry of a shape does in a service_state.
 ASKS, MOVES, NOTES, MEDDLES = range(4)
@@ -50,17 +46,17 @@ BEGUN, DONE, LATE, MEDDLED, UNTOLD = range(5)
 
 
 @jit
-def habits(rules: Any, shapes: Any, found: Any) -> None:
-    """Write what entries of each shape do in each state."""
-    for shape in range(len(shapes)):
+def habits(rules: Any, shapes: Any, count: int, meddling: int, found: Any) -> None:
+    """Write what entries of each of so many shapes do in each state; those with any of some bits meddle."""
+    for shape in range(count):
         facts = shapes[shape, SHAPE_FACTS]
         for state in range(STATES):
-            found[shape, state] = MEDDLES if facts & (VOIDS | REDECODES) else _habit(rules, facts, state)
+            found[shape, state] = MEDDLES if facts & meddling else _habit(rules, facts, state)
 
 
 @inlined
 def _habit(rules: Any, facts: int, state: int) -> int:
-    at = rules[CLOCKWORK + (facts & TRIGGER_BITS) * STATES + state]
+    at = candidates(rules, facts, state)
     if rules[at] != 0:
         return ASKS
     return NOTES if rules[rules[at + 1] + PLAIN] else MOVES
@@ -97,9 +93,7 @@ def scan(rules: Any, shapes: Any, does: Any, stream: Any, rows: Any, runs: Any, 
             if how == MEDDLED:
                 _own(shapes, columns, count, own)
                 leave_out(own, ordered[1], count, one, two)
-                for row in range(count):
-                    for number in range(STATES):
-                        own_does[row, number] = _habit(rules, own[row, SHAPE_FACTS], number)
+                habits(rules, own, count, 0, own_does)
                 said, does_ = own, own_does
             how = _fold(rules, said, does_, source, begin, end, lists, state, trial)
         streams[found] = current
