@@ -21,7 +21,7 @@ from kfstate.store.dialect import query, query_in
 from kfstate.store.read import fold_entries, stream_entries
 from kfstate.store.rows import Head
 
-__all__ = ["chunks", "entries", "log_of", "pieces", "states"]
+__all__ = ["chunks", "entries", "entries_of", "log_of", "pieces", "states"]
 
 _BATCH = 10_000
 
@@ -121,7 +121,7 @@ def states(
         return cold | {stream: position for stream, position in hot if position is not None}
 
     def refold(stream: int) -> list[Entry]:
-        cold = _stream(folder, stream, until) if stream < len(ends) else []
+        cold = entries_of(folder, stream, until) if stream < len(ends) else []
         hot = [] if conn is None else stream_entries(conn, stream, until=until)
         return cold + [entry for entry in hot if entry.position > archived]
 
@@ -152,7 +152,7 @@ def _ends(folder: Path, until: int | None) -> tuple[Any, Any]:
     return ends, talks
 
 
-def _stream(folder: Path, stream: int, until: int | None) -> list[Entry]:
+def entries_of(folder: Path, stream: int, until: int | None = None) -> list[Entry]:
     """Return what the fold reads of a stream, by second and position."""
     at = slice_of(stream)
     found = entries(folder, first_slice=at, last_slice=at, columns=FOLDED).filter(pc.field("stream") == stream)

@@ -16,10 +16,10 @@ from kfstate.archive.arrow import np, pa, pc, pq
 from kfstate.archive.columnar.folding import FINAL, Briefs, fold_briefs, joined, without
 from kfstate.archive.columnar.packing import pack_shapes
 from kfstate.archive.columnar.rules import Ints
-from kfstate.archive.reading import entries
-from kfstate.archive.schema import BRIEFS, FOLDED, GROUP, SLICES, slice_of, slices_of
+from kfstate.archive.reading import entries_of
+from kfstate.archive.schema import BRIEFS, GROUP, SLICES, slices_of
 from kfstate.errors import ArchiveError
-from kfstate.machine import MACHINE, Entry, Machine, MachineSpec, compiled
+from kfstate.machine import MACHINE, Machine, MachineSpec, compiled
 
 __all__ = ["Piece", "Task", "fold_archive", "fold_slices", "tasks"]
 
@@ -91,7 +91,7 @@ def fold_slices(task: Task) -> Any:
     if briefs.stream.size == 0:
         return FINAL.empty_table()
     machine = MACHINE if task.spec is None else compiled(task.spec)
-    return without(fold_briefs(briefs, shapes, partial(_look_up, folder), machine), task.others)
+    return without(fold_briefs(briefs, shapes, partial(entries_of, folder), machine), task.others)
 
 
 def _count(files: Sequence[layout.File]) -> int:
@@ -141,12 +141,6 @@ def _briefs(path: Path, task: Task, *, whole: bool) -> Briefs:
 def _shapes(path: Path) -> Ints:
     """Return the shapes of a part. Their file has its digest in its name, so it is never another one."""
     return pack_shapes(_read(path, None))
-
-
-def _look_up(folder: Path, stream: int) -> list[Entry]:
-    at = slice_of(stream)
-    found = entries(folder, first_slice=at, last_slice=at, columns=FOLDED).filter(pc.field("stream") == stream)
-    return [Entry(**row) for row in found.to_pylist()]
 
 
 def _read(path: Path, columns: Sequence[str] | None, slices: tuple[int, int] | None = None) -> Any:
