@@ -1,15 +1,12 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
-"""The columnar replay of the log in a database, read by position: by this process, or in ranges by a pool.
+"""The columnar replay of the log in a database, read by position in ranges, by this process or by several.
 
 Rows become numbers while they are read. What is out of order is put in order in memory, which is faster than to read
 stream by stream.
 """
 
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -22,7 +19,9 @@ from kfstate.archive.columnar.packing import pack_shapes
 from kfstate.archive.columnar.rules import Ints
 from kfstate.archive.parquet import table_of
 from kfstate.archive.schema import SHAPES
+from kfstate.concurrency import THREADS
 from kfstate.machine import MACHINE, Machine
+from kfstate.store.crew import Crew
 from kfstate.store.database import Database
 from kfstate.store.dialect import query
 from kfstate.store.head import read_head
@@ -46,37 +45,29 @@ def fold_log(url: str | URL, machine: Machine = MACHINE, *, until: int | None = 
     One table of states. Memory holds 40 bytes for each entry: where that is too much, make an archive. With more than
     one process each reads ranges of the log.
 
-    Raises :class:`~kfstate.errors.CorruptLogError` where an entry is missing.
+    Raises :class:`~kfstate.errors.CorruptLogError` where an entry is missing, :class:`~kfstate.errors.ArgumentError`
+    where no other process can see the database, or there is to be none.
     """
     database = Database(url)
     try:
         with database.reading() as conn:
             head = read_head(conn).position
-            upper = head if until is None else min(until, head)
-            if upper < 1:
-                return FINAL.empty_table()
-            parts = [_read(conn, 0, upper)] if processes == 1 else _ranges(database.engine.url, upper, processes)
-            others = [row[0] for row in query(conn, "SELECT id FROM kf_stream WHERE kind <> 'conversation'")]
-            return without(
-                fold_briefs(*joined(parts, upper), partial(stream_entries, conn, until=upper), machine), others
-            )
-    finally:
-        database.close()
-
-
-def _ranges(url: URL, upper: int, processes: int) -> Iterator[tuple[Briefs, Ints]]:
-    cuts = [*range(0, upper, _RANGE), upper]
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(partial(_range, url), cuts[:-1], cuts[1:])
-
-
-def _range(url: URL, after: int, until: int) -> tuple[Briefs, Ints]:
-    database = Database(url)
-    try:
+        upper = head if until is None else min(until, head)
+        if upper < 1:
+            return FINAL.empty_table()
+        ranges = pairwise([*range(0, upper, _RANGE), upper])
+        with Crew(database, processes, THREADS.signal) as crew:
+            briefs, shapes = joined(crew.in_order(_range, ranges), upper)
         with database.reading() as conn:
-            return _read(conn, after, until)
+            others = [row[0] for row in query(conn, "SELECT id FROM kf_stream WHERE kind <> 'conversation'")]
+            return without(fold_briefs(briefs, shapes, partial(stream_entries, conn, until=upper), machine), others)
     finally:
         database.close()
+
+
+def _range(database: Database, range_: tuple[int, int]) -> tuple[Briefs, Ints]:
+    with database.reading() as conn:
+        return _read(conn, *range_)
 
 
 class _Numbers(dict[tuple[Any, ...], int]):
