@@ -52,6 +52,13 @@ class Line:
         return (self.run, *(beside.run for beside in self.beside))
 
 
+REPLAYED = (
+    Beside(Run("raw:read"), "the driver's read of the same columns", 0.3),
+    Beside(Run("tuned:replay"), f"{TUNED}: repository.get of each", 10),
+    Beside(Run("stock:replay"), f"{STOCK}: repository.get of each"),
+)
+"""What every replay from the database is compared with."""
+
 LINES = (
     Line(
         "ingest",
@@ -70,22 +77,14 @@ LINES = (
         "Replay: read and fold to the state of every conversation",
         Run("ours:replay"),
         "entries/s",
-        (
-            Beside(Run("raw:read"), "the driver's read of the same columns", 0.3),
-            Beside(Run("tuned:replay"), f"{TUNED}: repository.get of each", 10),
-            Beside(Run("stock:replay"), f"{STOCK}: repository.get of each"),
-        ),
+        REPLAYED,
     ),
     Line(
         "replay-columnar",
         "The same with the extra columnar",
         Run("columnar:log"),
         "entries/s",
-        (
-            Beside(Run("raw:read"), "the driver's read of the same columns", 0.3),
-            Beside(Run("tuned:replay"), f"{TUNED}: repository.get of each", 10),
-            Beside(Run("stock:replay"), f"{STOCK}: repository.get of each"),
-        ),
+        REPLAYED,
     ),
     Line(
         "columnar",
