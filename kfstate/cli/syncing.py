@@ -141,11 +141,11 @@ def _show(ctx: Context, pulled: "Sequence[Pulled]") -> None:
 
 def _follow(ctx: Context, settings: Path | None) -> None:
     printer = _Printer(ctx)
-    with opened(ctx, settings, creates=True, on_pulled=printer) as made, _until_told() as over:
+    with opened(ctx, settings, creates=True, on_pulled=printer) as made, _told_to_end() as told:
         made.start()
         ctx.out.note("pulling; stop with Ctrl-C")
-        while not over.wait(0.2) and not printer.gone:
-            pass
+        while not told and not printer.gone:
+            threading.Event().wait(0.2)
 
 
 class _Printer:
@@ -172,15 +172,16 @@ class _Printer:
 
 
 @contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """Give what is set by SIGTERM, so that a service manager ends a follower in good order."""
-    over = threading.Event()
+def _told_to_end() -> Iterator[list[int]]:
+    """Give what is filled by SIGTERM, so that a service manager ends a follower in good order."""
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield over
+        yield told
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: over.set())
+    # No Event: its lock may be held by the very thread that the handler interrupts, which would then wait for itself.
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     try:
-        yield over
+        yield told
     finally:
         signal.signal(signal.SIGTERM, before)
 

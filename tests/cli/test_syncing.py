@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import attrs
 import pytest
 
+from kfstate.cli.syncing import _told_to_end
 from kfstate.testing import FakeWecom, FrozenClock
 from kfstate.testing.fake import Account
+from tests.adversarial.processes import Say, beside
 from tests.cli.runner import ROOT, Result, kfstate
 from tests.wecom.living import AES_KEY, START, TOKEN
 
@@ -143,6 +147,27 @@ def test_follow(shop: Shop, told: signal.Signals) -> None:
         finally:
             child.kill()
     assert ({signal.SIGTERM: 0, signal.SIGINT: 130}[told], "Traceback" in err) == (child.returncode, False)
+
+
+def test_follow_is_told_in_the_midst_of_waiting() -> None:
+    """SIGTERM may come while the thread that it interrupts holds a lock, and has to end it even so."""
+    with beside(told_while_it_holds_a_lock) as child:
+        assert ("ended", 0) == (child.hear(10), child.end(10))
+
+
+def told_while_it_holds_a_lock(say: Say) -> None:
+    """Wait as a follower does, and send oneself SIGTERM where an Event has just taken its lock."""
+
+    def send(frame: FrameType, _event: str, _argument: object) -> None:
+        if frame.f_code is threading.Condition.wait.__code__:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGTERM)
+
+    with _told_to_end() as told:
+        sys.settrace(send)
+        while not told:
+            threading.Event().wait(0.01)
+    say("ended")
 
 
 def checks(result: Result) -> dict[str, tuple[str, str]]:

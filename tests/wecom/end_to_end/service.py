@@ -75,8 +75,8 @@ def live_side(plan: Plan, clock: Clock, *, pace: Pace | None = None) -> Iterator
 def serve(say: Say, plan: Plan, seed: str) -> None:
     """Be a process of the service until SIGTERM; then say what came of the calls, or what went wrong."""
     logging.disable()  # what goes wrong is counted
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    ending, told = threading.Event(), list[int]()
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))  # a handler that takes a lock may meet its own
     came: Counter[str] = Counter()
     pace = Pace(interval=1, limit=50, refresh=5, lease=2)
     with live_side(plan, SharedClock(plan.clock), pace=pace) as live, listening(live, plan.port):
@@ -88,7 +88,9 @@ def serve(say: Say, plan: Plan, seed: str) -> None:
         for one in routers:
             one.start()
         say(("ready", None))
-        ending.wait()
+        while not told:
+            time.sleep(0.05)
+        ending.set()
         for one in routers:
             one.join()
     say(("ended", came))
