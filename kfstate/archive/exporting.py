@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa
 from kfstate.archive.briefs import brief
+from kfstate.archive.compacting import compact
 from kfstate.archive.layout import File, Part
 from kfstate.archive.parquet import table_from, table_of, write_table
 from kfstate.archive.pieces import AT, Marks, activated, beside, identities, marks_at, rows
 from kfstate.archive.results import Exported
-from kfstate.archive.schema import ENTRIES, NAMES, PULLS, SCHEMA_VERSION, SLICES, STREAMS, WORDS, slices_of
+from kfstate.archive.schema import ENTRIES, NAMES, PULLS, SCHEMA_VERSION, STREAMS, WORDS, cut, slices_of
 from kfstate.concurrency import THREADS
 from kfstate.errors import CheckpointError
 from kfstate.store.canonical import first_link
@@ -82,6 +83,7 @@ def export(
             if progress is not None:
                 progress(part.last - position)
             made, position, chain = made + 1, part.last, part.chain
+        compact(folder)
     return Exported(made, position - began, position, chain)
 
 
@@ -154,28 +156,27 @@ def _write(database: Database, task: _Task) -> Part:
         "schema": SCHEMA_VERSION, "log_id": task.log.log_id.hex(), "created_at": task.log.created_at,
         "first": held.first, "last": task.until, "before": task.before, "chain": held.chain,
     }  # fmt: skip
-    with layout.new_part(task.folder, held.first) as (path, made):
+    with layout.new_run(task.folder, held.first) as (path, made):
         files = [*_sliced(path, held, told)]
         files += [
             write_table(path, name, table, told)
             for name in ("streams", "names", "pulls")
             for table in held.tables[name]
         ]
-        made.append(
-            Part(
-                log_id=task.log.log_id.hex(),
-                created_at=task.log.created_at,
-                first=held.first,
-                last=task.until,
-                before=task.before,
-                chain=held.chain,
-                recorded_at=held.recorded_at,
-                marks=attrs.astuple(task.marks),
-                machines=tuple(held.machines.values()),
-                files=tuple(files),
-            )
+        part = Part(
+            log_id=task.log.log_id.hex(),
+            created_at=task.log.created_at,
+            first=held.first,
+            last=task.until,
+            before=task.before,
+            chain=held.chain,
+            recorded_at=held.recorded_at,
+            marks=attrs.astuple(task.marks),
+            machines=tuple(held.machines.values()),
+            files=tuple(files),
         )
-    return made[0]
+        made.append(part)
+    return part
 
 
 def _read(database: Database, task: _Task) -> _Held:
@@ -198,11 +199,7 @@ def _sliced(path: Path, held: _Held, told: dict[str, Any]) -> Iterator[File]:
     briefs, shapes = brief(entries)
     order = np.lexsort((entries["sort_second"].to_numpy(), streams, slices))  # stable: positions stay in order
     by_words = np.lexsort((streams, slices))
-    files = 1
-    while files < SLICES and files * _FILE < len(order):
-        files *= 2
-    for at in range(files):
-        first, last = at * SLICES // files, (at + 1) * SLICES // files - 1
+    for first, last in cut(len(order), _FILE):
         begin, end = np.searchsorted(slices[order], [first, last + 1])
         if begin < end:
             yield write_table(path, "entries", entries.take(order[begin:end]), told, (first, last))

@@ -1,7 +1,7 @@
 """How an archive lies on the disk: a folder with a folder for each part, and in that a ``part.json`` that names it all.
 
 A part is written beside its place and moved there as a whole, so that it is there or is not. Whoever writes holds a
-lock on the folder, which ends with the process.
+lock on the folder, which ends with the process. Beside the parts lies what was compacted: entries in brief of several.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar, TypeVar
 
 import attrs
 import cattrs
@@ -20,13 +20,17 @@ from kfstate.errors import ArchiveError
 
 __all__ = [
     "LAYOUT_VERSION",
+    "Compacted",
     "File",
     "Part",
+    "Run",
     "check",
     "digest_of",
-    "new_part",
+    "new_run",
     "publish",
+    "read_manifest",
     "read_parts",
+    "remove",
     "replace_manifest",
     "writing",
 ]
@@ -51,30 +55,27 @@ class File:
     last_slice: int = 1023
 
 
-@attrs.frozen
-class Part:
-    """The entries ``first``..``last`` of a log, with what they are the first to speak of.
+@attrs.frozen(kw_only=True)
+class Run:
+    """A folder with files of the entries ``first``..``last`` of a log.
 
-    ``before`` and ``chain`` are the links before the first and of the last entry; ``marks`` the greatest ids of names,
-    streams and pulls so far; ``machines`` rows of ``kf_machine``.
+    ``before`` and ``chain`` are the links before the first and of the last entry.
     """
 
+    KIND: ClassVar[str]
     log_id: str
     created_at: int
     first: int
     last: int
     before: str
     chain: str
-    recorded_at: int
-    marks: tuple[int, int, int]
-    machines: tuple[tuple[str, str, str, int], ...]
     files: tuple[File, ...]
     kfstate_archive: int = LAYOUT_VERSION
 
     @property
     def folder(self) -> str:
-        """The name of its folder: names in order are parts in order."""
-        return f"part-{self.first:015}-{self.last:015}"
+        """The name of its folder: names in order are runs in order."""
+        return f"{self.KIND}-{self.first:015}-{self.last:015}"
 
     def of(self, table: str, first_slice: int = 0, last_slice: int = 1023) -> list[File]:
         """Return its files of a table that hold any of these slices."""
@@ -85,6 +86,29 @@ class Part:
         ]
 
 
+@attrs.frozen(kw_only=True)
+class Part(Run):
+    """Entries, with what they are the first to speak of.
+
+    ``marks`` are the greatest ids of names, streams and pulls so far; ``machines`` rows of ``kf_machine``.
+    """
+
+    KIND = "part"
+    recorded_at: int
+    marks: tuple[int, int, int]
+    machines: tuple[tuple[str, str, str, int], ...]
+
+
+@attrs.frozen(kw_only=True)
+class Compacted(Run):
+    """The entries of several parts in brief. The parts keep theirs: this can be made again."""
+
+    KIND = "compacted"
+
+
+_R = TypeVar("_R", Part, Compacted)
+
+
 def read_parts(folder: Path) -> list[Part]:
     """Return the parts of an archive, in order; none where there is no archive yet.
 
@@ -92,7 +116,7 @@ def read_parts(folder: Path) -> list[Part]:
     """
     parts: list[Part] = []
     for path in sorted(folder.glob("part-*")):
-        part = _read(path)
+        part = read_manifest(path, Part)
         if parts:
             known = parts[-1]
             follows = (known.log_id, known.created_at, known.last + 1, known.chain)
@@ -104,29 +128,32 @@ def read_parts(folder: Path) -> list[Part]:
     return parts
 
 
-def _read(path: Path) -> Part:
+def read_manifest(path: Path, kind: type[_R]) -> _R:
+    """Return what a folder says of itself. Raises :class:`~kfstate.errors.ArchiveError`."""
     try:
         told = json.loads((path / _MANIFEST).read_bytes())
         if told["kfstate_archive"] != LAYOUT_VERSION:
             raise ArchiveError(str(path), f"layout {told['kfstate_archive']} is not known to this release")
-        part = cattrs.structure(told, Part)
+        run = cattrs.structure(told, kind)
     except (OSError, KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
         raise ArchiveError(str(path), "its part.json cannot be read") from error
-    if not _sound(part):
+    if not _sound(run):
         raise ArchiveError(str(path), "its part.json says what cannot be")
-    if part.folder != path.name or any(Path(file.name).name != file.name for file in part.files):
+    if run.folder != path.name or any(Path(file.name).name != file.name for file in run.files):
         raise ArchiveError(str(path), "its part.json is of another part")
-    return part
+    return run
 
 
-def _sound(part: Part) -> bool:
-    """Tell whether a manifest can be that of a part."""
+def _sound(run: Run) -> bool:
+    """Tell whether a manifest can be that of a run."""
     try:
-        lengths = [len(bytes.fromhex(text)) for text in (part.log_id, part.before, part.chain)]
+        lengths = [len(bytes.fromhex(text)) for text in (run.log_id, run.before, run.chain)]
     except ValueError:
         return False
-    numbers = (part.created_at, part.first, part.last, part.recorded_at, *part.marks)
-    return lengths == [16, 32, 32] and all(0 <= number < 1 << 63 for number in numbers) and part.first <= part.last
+    numbers = [run.created_at, run.first, run.last]
+    if isinstance(run, Part):
+        numbers += [run.recorded_at, *run.marks]
+    return lengths == [16, 32, 32] and all(0 <= number < 1 << 63 for number in numbers) and run.first <= run.last
 
 
 @contextmanager
@@ -177,23 +204,30 @@ else:
 
 
 @contextmanager
-def new_part(folder: Path, first: int) -> Iterator[tuple[Path, list[Part]]]:
-    """Give a folder to write a part into, and a list for its manifest; after the block it is ready to be published."""
+def new_run(folder: Path, first: int) -> Iterator[tuple[Path, list[Run]]]:
+    """Give a folder to write a run into, and a list for its manifest; after the block it is ready to be published."""
     path = folder / f"{_NEW}{first:015}"
     path.mkdir()
-    made: list[Part] = []
+    made: list[Run] = []
     yield path, made
-    (part,) = made
-    _write(path / _MANIFEST, part)
-    for file in part.files:
+    (run,) = made
+    _write(path / _MANIFEST, run)
+    for file in run.files:
         _sync(path / file.name)
     _sync(path)
 
 
-def publish(folder: Path, part: Part) -> None:
-    """Move a part that is ready to its place."""
-    (folder / f"{_NEW}{part.first:015}").rename(folder / part.folder)
+def publish(folder: Path, run: Run) -> None:
+    """Move a run that is ready to its place."""
+    (folder / f"{_NEW}{run.first:015}").rename(folder / run.folder)
     _sync(folder)
+
+
+def remove(folder: Path, name: str) -> None:
+    """Remove a run as a whole: what is left of it, should this process be killed, the next writer removes."""
+    gone = folder / f"{_NEW}{name}"
+    (folder / name).rename(gone)
+    shutil.rmtree(gone)
 
 
 def replace_manifest(path: Path, part: Part) -> None:
@@ -207,9 +241,9 @@ def replace_manifest(path: Path, part: Part) -> None:
     _sync(path)
 
 
-def _write(path: Path, part: Part) -> None:
+def _write(path: Path, run: Run) -> None:
     with path.open("w", encoding="utf-8") as file:
-        json.dump(attrs.asdict(part), file, ensure_ascii=False, indent=1)
+        json.dump(attrs.asdict(run), file, ensure_ascii=False, indent=1)
         file.flush()
         os.fsync(file.fileno())
 

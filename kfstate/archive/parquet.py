@@ -1,4 +1,4 @@
-"""The archive's tables as Parquet files: rows into columns, and each table as it is read best."""
+"""The archive's tables as Parquet files: rows into columns, each table as it is read best, and read again."""
 
 import json
 from collections.abc import Sequence
@@ -8,9 +8,10 @@ from typing import Any
 from kfstate.archive import layout
 from kfstate.archive.arrow import pa, pq
 from kfstate.archive.layout import File
-from kfstate.archive.schema import GROUP, SLICES
+from kfstate.archive.schema import SCHEMA_VERSION, SLICES, group_of
+from kfstate.errors import ArchiveError
 
-__all__ = ["table_from", "table_of", "write_table"]
+__all__ = ["read_table", "table_from", "table_of", "write_table"]
 
 _GROUP = 65_536
 _RANDOM = {"commitment", "leaf", "chain", "salt", "entry_key", "content"}
@@ -20,7 +21,6 @@ _BRIEFLY: dict[str, Any] = {
     "use_dictionary": ["slice", "stream"],
     "column_encoding": {"sort_second": "DELTA_BINARY_PACKED", "position": "DELTA_BINARY_PACKED"},
     "write_statistics": ["slice"],
-    "row_group_size": GROUP,
 }
 """How entries in brief are written: as small as can be read at the speed of memory, and some slices alone."""
 
@@ -49,7 +49,8 @@ def write_table(
     path: Path, name: str, table: Any, told: dict[str, Any], slices: tuple[int, int] = (0, SLICES - 1)
 ) -> File:
     """Write a file of a part, under a name made from its digest, and return what the manifest says of it."""
-    written = _BRIEFLY if name == "briefs" else _written(table.schema)
+    briefly = _BRIEFLY | {"row_group_size": group_of(table.num_rows)}
+    written = briefly if name == "briefs" else _written(table.schema)
     told = told | {"table": name, "slices": slices}
     table = table.replace_schema_metadata({"kfstate": json.dumps(told)})
     new = path / f"{name}-{slices[0]:04}.new"
@@ -70,3 +71,26 @@ def _written(schema: Any) -> dict[str, Any]:
         "write_statistics": [name for name in squeezed if name not in _RANDOM | {"body"}],
         "row_group_size": _GROUP,
     }
+
+
+def read_table(path: Path, schema: Any = None, slices: tuple[int, int] | None = None) -> Any:
+    """Read a file, in one thread: these columns, and the row groups alone that hold any of these slices.
+
+    Raises :class:`~kfstate.errors.ArchiveError` where the file cannot be read, or is not what it should be.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            told = json.loads((file.metadata.metadata or {}).get(b"kfstate", b"{}"))
+            if told.get("schema") != SCHEMA_VERSION:
+                raise ArchiveError(str(path), f"schema {told.get('schema')} is not known to this release")
+            groups = list(range(file.num_row_groups)) if slices is None else _groups(file, slices)
+            table = file.read_row_groups(groups, None if schema is None else schema.names, use_threads=False)
+        return table.replace_schema_metadata(None) if schema is None else table.select(schema.names).cast(schema)
+    except (OSError, KeyError, ValueError, AttributeError, pa.ArrowException) as error:
+        raise ArchiveError(str(path), "it cannot be read") from error
+
+
+def _groups(file: Any, slices: tuple[int, int]) -> list[int]:
+    first, last = slices
+    bounds = [file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)]
+    return [group for group, bound in enumerate(bounds) if bound.min <= last and bound.max >= first]

@@ -1,6 +1,5 @@
 """An archive's Parquet files read again: as pieces, as chunks for the replay, as sorted tables of slices."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from kfstate.archive import layout
-from kfstate.archive.arrow import np, pa, pc, pq
+from kfstate.archive.arrow import np, pa, pc
 from kfstate.archive.layout import Part
+from kfstate.archive.parquet import read_table
 from kfstate.archive.pieces import Marks, Piece
-from kfstate.archive.schema import ENTRIES, FOLDED, SCHEMA_VERSION, SLICES, SORTED_BY, WORDS, slice_of
+from kfstate.archive.schema import ENTRIES, FOLDED, SLICES, SORTED_BY, WORDS, slice_of
 from kfstate.errors import ArchiveError
 from kfstate.machine.entry import Entry
 from kfstate.machine.replay import replay
@@ -85,8 +85,9 @@ def entries(
     for part in layout.read_parts(folder):
         for file in part.of("entries", first_slice, last_slice):
             inside = first_slice <= file.first_slice and file.last_slice <= last_slice
-            only = None if inside else [("slice", ">=", first_slice), ("slice", "<=", last_slice)]
-            tables.append(_read(folder / part.folder / file.name, schema, only))
+            found = read_table(folder / part.folder / file.name, schema, (first_slice, last_slice))
+            within = (pc.field("slice") >= first_slice) & (pc.field("slice") <= last_slice)
+            tables.append(found if inside else found.filter(within))
     table = pa.concat_tables(tables).unify_dictionaries()
     if len(tables) > 2:
         keys = [table[name].to_numpy() for name in reversed(SORTED_BY)]
@@ -142,7 +143,7 @@ def _ends(folder: Path, until: int | None) -> tuple[Any, Any]:
     for part in parts:
         path = folder / part.folder
         for file in part.of("entries"):
-            found = _read(path / file.name, pa.schema([ENTRIES.field("stream"), ENTRIES.field("position")]))
+            found = read_table(path / file.name, pa.schema([ENTRIES.field("stream"), ENTRIES.field("position")]))
             if until is not None:
                 found = found.filter(pc.field("position") <= until)
             np.maximum.at(ends, found["stream"].to_numpy(), found["position"].to_numpy())
@@ -162,7 +163,7 @@ def entries_of(folder: Path, stream: int, until: int | None = None) -> list[Entr
 def _by_position(path: Path, part: Part, table: str, schema: Any, columns: Sequence[str]) -> Any:
     """Return a table of a part in order of position, whole. Raises :class:`~kfstate.errors.ArchiveError`."""
     wanted = pa.schema([schema.field(name) for name in columns])
-    tables = [wanted.empty_table(), *(_read(path / file.name, wanted) for file in part.of(table))]
+    tables = [wanted.empty_table(), *(read_table(path / file.name, wanted) for file in part.of(table))]
     found = pa.concat_tables(tables).unify_dictionaries()
     positions = found["position"].to_numpy()
     order = np.argsort(positions)
@@ -174,19 +175,7 @@ def _by_position(path: Path, part: Part, table: str, schema: Any, columns: Seque
 def _table(path: Path, part: Part, name: str) -> Any:
     """Return a table of a part that has no slices; None where the part has none of it."""
     files = part.of(name)
-    return _read(path / files[0].name, None) if files else None
-
-
-def _read(path: Path, schema: Any, only: Any = None) -> Any:
-    """Return columns of a file. Raises :class:`~kfstate.errors.ArchiveError`."""
-    try:
-        table = pq.read_table(path, columns=None if schema is None else schema.names, filters=only, partitioning=None)
-        told = json.loads((table.schema.metadata or {}).get(b"kfstate", b"{}"))
-        if told.get("schema") != SCHEMA_VERSION:
-            raise ArchiveError(str(path), f"schema {told.get('schema')} is not known to this release")
-        return table.replace_schema_metadata(None) if schema is None else table.select(schema.names).cast(schema)
-    except (OSError, KeyError, ValueError, AttributeError, pa.ArrowException) as error:
-        raise ArchiveError(str(path), "it cannot be read") from error
+    return read_table(path / files[0].name) if files else None
 
 
 def _rows(table: Any) -> list[tuple[Any, ...]]:

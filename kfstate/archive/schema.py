@@ -14,7 +14,6 @@ __all__ = [
     "BRIEFS",
     "ENTRIES",
     "FOLDED",
-    "GROUP",
     "NAMES",
     "PULLS",
     "SCHEMA_VERSION",
@@ -23,6 +22,8 @@ __all__ = [
     "SORTED_BY",
     "STREAMS",
     "WORDS",
+    "cut",
+    "group_of",
     "slice_of",
     "slices_of",
     "spread",
@@ -87,8 +88,7 @@ BRIEFS = pa.schema(
 )
 """Entries in brief, for the columnar fold: the shape is a row of the part's :data:`SHAPES`, from 0."""
 
-GROUP = 16_384
-"""Rows of a row group of :data:`BRIEFS`: those of some slices can be read alone."""
+_GROUP = 16_384
 
 WORDS = pa.schema(
     [
@@ -144,6 +144,20 @@ PULLS = pa.schema(
     ]
 )
 """``kf_pull``."""
+
+
+def group_of(rows: int) -> int:
+    """Return the rows of a row group in a file of so many :data:`BRIEFS`: some slices can be read alone."""
+    return max(_GROUP, -(-rows // 4))
+
+
+def cut(rows: int, size: int) -> list[tuple[int, int]]:
+    """Return ranges of slices, a power of two of them, each with about so many of the rows."""
+    count = 1
+    while count < SLICES and count * size < rows:
+        count *= 2
+    return [(at * SLICES // count, (at + 1) * SLICES // count - 1) for at in range(count)]
+
 
 _SPREAD = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio: neighbours fall far apart
 _SHIFT = 64 - (SLICES - 1).bit_length()

@@ -35,7 +35,7 @@ __all__: list[str] = []
 def _small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut an archive as one that is many times as large."""
     monkeypatch.setattr(slices, "_ROWS", 10)
-    monkeypatch.setattr(slices, "GROUP", 1)
+    monkeypatch.setattr(slices, "group_of", lambda _: 1)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def archive(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "_FILE", 40)
-        patch.setitem(parquet._BRIEFLY, "row_group_size", 10)
+        patch.setattr(parquet, "group_of", lambda _: 10)
         database = Database(source)
         export(database, folder, size=150)
         database.close()

@@ -14,8 +14,9 @@ import attrs
 from kfstate.archive.arrow import np, pa, pc
 from kfstate.archive.briefs import brief
 from kfstate.archive.columnar import fold_archive, fold_log, fold_slices, tasks
+from kfstate.archive.compacting import compact
 from kfstate.archive.exporting import export
-from kfstate.archive.layout import read_parts
+from kfstate.archive.layout import read_parts, writing
 from kfstate.archive.parquet import write_table
 from kfstate.archive.reading import entries
 from kfstate.archive.schema import FOLDED, SCHEMA_VERSION, SLICES, slices_of
@@ -81,6 +82,8 @@ def archive(folder: Path) -> Path:
             export(database, Path(scratch) / "log")
             database.close()
             _tile(Path(scratch) / "log", Path(scratch) / "tiled")
+            with writing(Path(scratch) / "tiled"):
+                compact(Path(scratch) / "tiled")
             (Path(scratch) / "tiled").rename(place)
     return place
 

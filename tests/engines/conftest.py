@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kfstate.archive import exporting
+from kfstate.archive import exporting, parquet
 from kfstate.archive.columnar import slices, tasks
 from kfstate.archive.exporting import export
 from kfstate.store.database import Database
@@ -25,9 +25,10 @@ def _workers(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A log with entries of every kind as an archive, which is cut as one that is many times as large."""
-    for module, name, value in ((exporting, "_FILE", 40), (exporting, "GROUP", 10), (slices, "_ROWS", 10)):
+    for module, name, value in ((exporting, "_FILE", 40), (slices, "_ROWS", 10)):
         monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(slices, "GROUP", 1)
+    monkeypatch.setattr(parquet, "group_of", lambda _: 10)
+    monkeypatch.setattr(slices, "group_of", lambda _: 1)
     make(sqlite(tmp_path / "log.db"))
     database = Database(sqlite(tmp_path / "log.db"))
     export(database, tmp_path / "archive", size=150)

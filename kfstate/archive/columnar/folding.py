@@ -10,8 +10,10 @@ from typing import Any
 import attrs
 
 from kfstate.archive.arrow import np, pa, pc
+from kfstate.archive.briefs import Briefs
 from kfstate.archive.columnar.bits import REDECODES, SHAPE_SIZE, VOIDS
 from kfstate.archive.columnar.packing import pack_shapes
+from kfstate.archive.columnar.room import room
 from kfstate.archive.columnar.rules import NONE, STATES, Ints, rules
 from kfstate.archive.columnar.scan import FIELDS, habits, scan
 from kfstate.archive.schema import BRIEFS, spread
@@ -20,7 +22,7 @@ from kfstate.machine.entry import Entry
 from kfstate.machine.fold import fold
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, pack
 
-__all__ = ["FINAL", "Briefs", "fold_briefs", "fold_table", "joined", "without"]
+__all__ = ["FINAL", "fold_briefs", "fold_table", "joined", "without"]
 
 _WORDS = {"opened_by": OPENINGS, "evidence": EVIDENCE, "doubt": DOUBTS}
 _SMALL = {"service_state": pa.int8(), "kept": pa.int8(), "session": pa.int32(), "sends": pa.int32()}
@@ -54,17 +56,6 @@ def fold_table(table: Any, machine: Machine = MACHINE) -> Any:
     return fold_briefs(briefs, pack_shapes(table), lambda stream: _rows(table, stream), machine)
 
 
-@attrs.frozen
-class Briefs:
-    """Columns of entries: ``shape`` is a row of shapes."""
-
-    stream: Ints
-    second: Ints
-    position: Ints
-    tie: Ints
-    shape: Any
-
-
 def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entry]], machine: Machine = MACHINE) -> Any:
     """Fold entries in brief; ``look_up`` returns those of a conversation whose order they do not tell.
 
@@ -75,30 +66,31 @@ def fold_briefs(briefs: Briefs, shapes: Ints, look_up: Callable[[int], list[Entr
     table = rules(machine)
     does = np.empty((len(shapes), STATES), np.int8)
     habits(table, shapes, len(shapes), VOIDS | REDECODES, does)
-    columns: tuple[Any, ...] = (*_room(size, size, size), np.empty(size, np.int32))
+    columns = (*(room(name, size) for name in ("second'", "position'", "tie'")), room("shape'", size, np.int32))
     ordered = tuple(_sealed(column) for column in columns)
     own = (np.empty((size, SHAPE_SIZE), np.int64), np.empty((size, STATES), np.int8))
-    room = (ordered, columns, *own, *_room(size, size, FIELDS, FIELDS))
+    lists = (room("one", size), room("two", size), room("state", FIELDS), room("trial", FIELDS))
     out = (np.empty(count, np.int64), np.empty((FIELDS, count), np.int64), np.empty(count, np.bool_))
     rows = (_sealed(briefs.second), _sealed(briefs.position), _sealed(briefs.tie), _sealed(briefs.shape))
-    scan(table, shapes, does, _sealed(briefs.stream), rows, runs, room, out)
+    scan(table, shapes, does, _sealed(briefs.stream), rows, runs, (ordered, columns, *own, *lists), out)
     streams, states, folded = out
     for at in np.flatnonzero(~folded):
         states[:, at] = _folded(look_up(int(streams[at])), machine)
     return _final(streams, states)
 
 
-def joined(pieces: Iterable[tuple[Briefs, Ints]], room: int) -> tuple[Briefs, Ints]:
-    """Return as one what are entries in brief and shapes of their own; ``room`` is how many entries at the most.
+def joined(pieces: Iterable[tuple[Briefs, Ints]], size: int) -> tuple[Briefs, Ints]:
+    """Return as one what are entries in brief and shapes of their own; ``size`` is how many entries at the most.
 
     There is at least one piece. Each is copied once, and can go before the next one is read; one that is all stays.
+    What is returned is in use until the next call.
     """
-    stream, second, position, tie = _room(room, room, room, room)
-    shape = np.empty(room, np.int32)
+    stream, second, position, tie = (room(name, size) for name in ("stream", "second", "position", "tie"))
+    shape = room("shape", size, np.int32)
     shapes: list[Ints] = []
     end = known = 0
     for part, said in pieces:
-        if part.stream.size == room:
+        if part.stream.size == size:
             return part, said
         begin, end = end, end + part.stream.size
         stream[begin:end], second[begin:end] = part.stream, part.second
@@ -113,10 +105,6 @@ def without(states: Any, streams: Sequence[int]) -> Any:
     """Return the states of all but these streams."""
     kept = ~np.isin(states["stream"].to_numpy(), np.array(streams, np.int64))
     return states if kept.all() else states.filter(pa.array(kept))
-
-
-def _room(*sizes: int) -> tuple[Ints, ...]:
-    return tuple(np.empty(size, np.int64) for size in sizes)
 
 
 def _sealed(array: Ints) -> Ints:

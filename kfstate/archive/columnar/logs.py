@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from kfstate.archive.arrow import np
-from kfstate.archive.columnar.folding import FINAL, Briefs, fold_briefs, joined, without
+from kfstate.archive.briefs import Briefs
+from kfstate.archive.columnar.folding import FINAL, fold_briefs, joined, without
 from kfstate.archive.columnar.packing import pack_shapes
 from kfstate.archive.columnar.rules import Ints
 from kfstate.archive.parquet import table_of
