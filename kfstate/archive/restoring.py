@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable
 import attrs
 from sqlalchemy import Connection
 
+from kfstate.archive.clearing import clear
 from kfstate.archive.pieces import AT, Piece, load
 from kfstate.archive.results import Restored
+from kfstate.audit.people.holding import HOLDS, place_again
 from kfstate.errors import ArchiveError
 from kfstate.store import schema
 from kfstate.store.backend import DEFAULT_LOCK_TIMEOUT
@@ -29,8 +31,8 @@ def restore(
     """Put a log into a database that holds none, or go on where an earlier import of it ended.
 
     ``log`` names it (``log_id``, ``created_at``). Each piece is a transaction, and verified in it: one that does not
-    hold is not stored. ``progress`` is called with the number of entries of each. Projections are not touched: the
-    next engine that opens the database folds them.
+    hold is not stored. Of what is there already, that is cleared which the pieces have no more. ``progress`` is called
+    with the number of entries of each. Projections are not touched: the next engine that opens the database folds them.
 
     Raises :class:`~kfstate.errors.ArchiveError` where the database holds another log,
     :class:`~kfstate.errors.CorruptLogError` at the first entry that does not verify.
@@ -44,18 +46,28 @@ def restore(
         if (head.log_id, head.created_at) != (log.log_id, log.created_at):
             raise ArchiveError(database.engine.url.render_as_string(), f"it holds another log ({head.log_id.hex()})")
         ahead: Piece | None = None
+        cleared = 0
         for piece in pieces:
             with database.writing() as conn:
                 fresh = _fresh(conn, piece if ahead is None else _joined(ahead, piece))
+                if fresh is not piece:
+                    cleared += clear(conn, piece, now=head.recorded_at).payloads
                 if fresh.entries:
                     head = load(conn, fresh, log=log)
+                    place_again(conn, _receipts(fresh))
                     entries += len(fresh.entries)
             ahead = None if fresh.entries else fresh
             if progress is not None:
                 progress(len(piece.entries))
     finally:
         database.close()
-    return Restored(entries, head.position, head.chain.hex())
+    return Restored(entries, head.position, head.chain.hex(), cleared)
+
+
+def _receipts(piece: Piece) -> list[int]:
+    """Return the positions of the entries that tell of holds."""
+    kind, via = AT["kind"], AT["via"]
+    return [row[0] for row in piece.entries if row[kind] == "own_action" and row[via] in HOLDS]
 
 
 def _joined(ahead: Piece, piece: Piece) -> Piece:

@@ -26,8 +26,12 @@ class Exported:
 
 @attrs.frozen
 class Restored:
-    """What an import did: ``entries`` are new in the database, whose log now ends at ``position`` with ``chain``."""
+    """What an import did: ``entries`` are new in the database, whose log now ends at ``position`` with ``chain``.
+
+    ``cleared`` is how many payloads of what was there already went, because the archive has them no more.
+    """
 
     entries: int
     position: int
     chain: str
+    cleared: int = 0

@@ -68,7 +68,7 @@ def import_(source: Place, *, ctx: Given) -> None:
 
         done = import_log(ctx.url, source, progress=told)
     ctx.writer().close()  # folds the projections
-    _show(ctx, {"entries": done.entries, "position": done.position, "chain": done.chain})
+    _show(ctx, {"entries": done.entries, "cleared": done.cleared, "position": done.position, "chain": done.chain})
 
 
 @app.command

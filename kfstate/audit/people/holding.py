@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from kfstate.audit.people import receipts
 from kfstate.audit.people.naming import finder
 from kfstate.audit.people.receipts import Ground, Receipt, Record
+from kfstate.clock import SECOND
 from kfstate.errors import UnknownHoldError
 from kfstate.queries.views import at_time
 from kfstate.store.canonical import commit
@@ -20,8 +21,10 @@ from kfstate.store.head import lock_head
 from kfstate.store.read import names_by_id
 from kfstate.store.tables import kf_hold
 
-__all__ = ["Hold", "Sealed", "holds", "keeper", "place", "purge", "release", "sealed"]
+__all__ = ["HOLDS", "Hold", "Sealed", "holds", "keeper", "place", "place_again", "purge", "release", "sealed"]
 
+HOLDS = ("hold_placed", "hold_released")
+"""Actions of receipts that tell of holds."""
 _COLUMNS = ", ".join(column.name for column in kf_hold.columns if column.name != "corp_id")
 _FORCE = "corp_id = ? AND released_at IS NULL AND (until_at IS NULL OR until_at > ?)"
 _NEXT = (
@@ -92,7 +95,24 @@ def place(
     ((number,),) = query(conn, "SELECT COALESCE(MAX(id), 0) + 1 FROM kf_hold")
     row = (number, corp_id, customer, until, ground.actor, ground.basis, ground.request_id, now, None, "")
     bulk_insert(conn, kf_hold, [row])
-    return receipts.write(conn, record, "hold_placed", ground, customer=customer or None, hold=number)
+    return receipts.write(conn, record, "hold_placed", ground, customer=customer or None, hold=number, until_at=until)
+
+
+def place_again(conn: Connection, positions: Iterable[int]) -> None:
+    """Place and end holds as these receipts tell, in a log that was imported."""
+    for position in positions:
+        receipt = receipts.receipt_at(conn, position)
+        if receipt is None or receipt.hold is None or receipt.recorded_at is None:
+            continue
+        at = round(receipt.recorded_at.timestamp() * SECOND)
+        if receipt.action == "hold_released":
+            sql = "UPDATE kf_hold SET released_at = ?, released_by = ? WHERE id = ? AND released_at IS NULL"
+            query(conn, sql, (at, receipt.actor, receipt.hold))
+        else:
+            corp_id = "SELECT corp_id FROM kf_stream WHERE id = (SELECT stream FROM kf_entry WHERE position = ?)"
+            whose = (as_text(query(conn, corp_id, (position,))[0][0]), receipt.customer or 0, receipt.until_at)
+            ground = (receipt.actor, receipt.basis, receipt.request_id)
+            bulk_insert(conn, kf_hold, [(receipt.hold, *whose, *ground, at, None, "")])
 
 
 def release(conn: Connection, record: Record, ground: Ground, number: int, *, now: int, corp_id: str) -> Receipt:

@@ -100,6 +100,8 @@ class Receipt:
     hold: int | None = None
     until: int | None = None
     """Of ``retained``: the last position that was looked at."""
+    until_at: int | None = None
+    """Of ``hold_placed``: when the hold ends, in microseconds; None: when it is released."""
 
 
 def _whole(text: str) -> bool:
