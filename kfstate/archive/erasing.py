@@ -37,10 +37,11 @@ def follow(reading: Callable[[], AbstractContextManager[Connection]], folder: Pa
         parts = layout.read_parts(folder)
         with reading() as conn:
             check_log(conn, read_head(conn), parts)
+            nameless = [row[0] for row in query(conn, "SELECT id FROM kf_name WHERE value IS NULL")]
         for part in parts:
             path, made = folder / part.folder, dict[str, File]()
             with reading() as conn:
-                gone = _gone(conn, part)
+                gone = {"names": nameless, "words": _wordless(conn, part)}
             for file in part.files:
                 if gone.get(file.table):
                     new, count = _rewritten(path, file, gone[file.table])
@@ -55,13 +56,10 @@ def follow(reading: Callable[[], AbstractContextManager[Connection]], folder: Pa
     return Erased(names, payloads, files)
 
 
-def _gone(conn: Connection, part: Part) -> dict[str, list[int]]:
-    """Return the keys of the rows that the database has cleared: ids of names, positions of payloads."""
+def _wordless(conn: Connection, part: Part) -> list[int]:
+    """Return the positions of a part whose payloads the database has cleared."""
     sql = "SELECT position FROM kf_payload WHERE position >= ? AND position <= ? AND body IS NULL"
-    return {
-        "names": [row[0] for row in query(conn, "SELECT id FROM kf_name WHERE value IS NULL")],
-        "words": [row[0] for row in query(conn, sql, (part.first, part.last))],
-    }
+    return [row[0] for row in query(conn, sql, (part.first, part.last))]
 
 
 def _rewritten(path: Path, file: File, gone: Sequence[int]) -> tuple[File, int]:
