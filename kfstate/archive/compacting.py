@@ -1,6 +1,6 @@
 """Entries in brief of several parts put together, so that a fold reads few large files and not many small ones.
 
-Of runs that follow each other, those are put together of which the later are as large as what is before them: so an
+Of runs that follow each other, those are put together of which the later are a third of what is before them: so an
 entry is copied a few times at the most however often is exported, and few runs are left.
 """
 
@@ -22,6 +22,8 @@ _FILE = 1 << 18
 """A file has about so many entries, ..."""
 _MOST = SLICES * _FILE
 """... and so many are put together at the most: then a file has one slice."""
+_SHARE = 3
+"""A run is put together with what follows it as long as it is at most so many times as large."""
 _BATCH = 1 << 21
 """About so many are held in memory."""
 
@@ -43,7 +45,7 @@ def _groups(runs: Sequence[Run]) -> list[list[Run]]:
         groups.append([run])
         while len(groups) > 1:
             before, after = (group[-1].last - group[0].first + 1 for group in groups[-2:])
-            if before > after or before + after > _MOST:
+            if before > _SHARE * after or before + after > _MOST:
                 break
             groups[-2:] = [groups[-2] + groups[-1]]
     return groups
