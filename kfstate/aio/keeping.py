@@ -22,6 +22,11 @@ class AsyncKeeping:
 
     _audit: "Audit"
 
+    @property
+    def journal_owed(self) -> bool:
+        """As :attr:`kfstate.audit.face.Audit.journal_owed`."""
+        return self._audit.journal_owed
+
     async def erase(self, external_userid: str, *, actor: str, basis: str, request_id: str = "") -> Receipt:
         """As :meth:`kfstate.audit.face.Audit.erase`."""
         return await inside(self._audit.erase, external_userid, actor=actor, basis=basis, request_id=request_id)

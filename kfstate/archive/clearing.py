@@ -9,7 +9,7 @@ from kfstate.archive.pieces import Piece
 from kfstate.audit.people.holding import keeper
 from kfstate.audit.people.naming import finder
 from kfstate.store.clearing import Clearable, Cleared, clear_name, clear_payloads, clear_traces
-from kfstate.store.dialect import as_text, overwriting, query_in
+from kfstate.store.dialect import as_text, query_in
 
 __all__ = ["clear"]
 
@@ -33,11 +33,10 @@ def clear(conn: Connection, piece: Piece, *, now: int) -> Cleared:
         keeps = keeper(conn, now=now, corp_id=corp_id)
         gone = [Clearable(at, kind, as_text(open_kfid), who) for at, kind, open_kfid, who in payloads.get(corp_id, ())]
         named = finder(as_text(value) for _, value in names.get(corp_id, ()))
-        with overwriting(conn):
-            done += clear_payloads(conn, gone, corp_id=corp_id, keeps=keeps, now=now)
-            clear_traces(conn, [one.position for one in gone], lambda text: bool(named(text.encode())))  # noqa: B023
-            for number, _ in names.get(corp_id, ()):
-                clear_name(conn, number, corp_id=corp_id, keeps=keeps, now=now)
+        done += clear_payloads(conn, gone, corp_id=corp_id, keeps=keeps, now=now)
+        clear_traces(conn, [one.position for one in gone], lambda text: bool(named(text.encode())))  # noqa: B023
+        for number, _ in names.get(corp_id, ()):
+            clear_name(conn, number, corp_id=corp_id, keeps=keeps, now=now)
     return done
 
 

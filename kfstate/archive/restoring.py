@@ -46,11 +46,12 @@ def restore(
         if (head.log_id, head.created_at) != (log.log_id, log.created_at):
             raise ArchiveError(database.engine.url.render_as_string(), f"it holds another log ({head.log_id.hex()})")
         ahead: Piece | None = None
-        cleared = 0
+        cleared, again = 0, False
         for piece in pieces:
             with database.writing() as conn:
                 fresh = _fresh(conn, piece if ahead is None else _joined(ahead, piece))
                 if fresh is not piece:
+                    again = True
                     cleared += clear(conn, piece, now=head.recorded_at).payloads
                 if fresh.entries:
                     head = load(conn, fresh, log=log)
@@ -59,6 +60,8 @@ def restore(
             ahead = None if fresh.entries else fresh
             if progress is not None:
                 progress(len(piece.entries))
+        if again:
+            database.forget_journal()
     finally:
         database.close()
     return Restored(entries, head.position, head.chain.hex(), cleared)

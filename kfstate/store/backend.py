@@ -130,12 +130,11 @@ class Backend(Protocol):
         """Send what is run in the block without waiting for each statement; inside of another block do nothing."""
         ...
 
-    def overwriting(self, conn: Connection) -> AbstractContextManager[None]:
-        """Have what is cleared in the block overwritten where it lies, as far as the database can."""
-        ...
+    def forget_journal(self, conn: Connection, *, wait: bool) -> bool:
+        """Empty the journal of what was committed, outside of a transaction; tell whether it is, if it is ours to do.
 
-    def forget_journal(self, conn: Connection) -> None:
-        """Empty the journal of what was committed, as far as the database can; outside of a transaction."""
+        ``wait``: for a second, for those who need it.
+        """
         ...
 
     def migrating(self, conn: Connection) -> AbstractContextManager[None]:

@@ -1,5 +1,7 @@
 """One database behind a URL: its connections, its transactions, and who is told after a commit."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +22,10 @@ from kfstate.store.rows import Head
 from kfstate.store.sqlite import in_memory
 
 __all__ = ["Database"]
+
+_logger = logging.getLogger("kfstate")
+_AGAIN = 1.0
+"""Seconds between two attempts to empty a journal that others need."""
 
 
 @attrs.define
@@ -58,6 +64,9 @@ class Database:
         """Callers' engines whose connections lead to a log."""
         self.committed: list[Callable[[], None]] = []
         """Called after every commit of :meth:`writing`: wake-ups, which are hints and must not raise."""
+        # What was taken out, and may stand in the journal still.
+        self._owed: set[object] = set()
+        self._again_at = 0.0
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -76,6 +85,9 @@ class Database:
         """
         self._ask_open()
         self.refuse_inside()
+        # Before it begins: after its commit, nothing may raise an error or be cancelled.
+        if self._owed and time.monotonic() >= self._again_at:
+            self._empty_journal(wait=False)
         inside = _Inside()
         with dialect.begin(self.engine, write=True, **self.options) as conn:
             self._inside.set(inside)
@@ -85,6 +97,27 @@ class Database:
                 inside.over = True
         for told in self.committed:
             told()
+
+    @property
+    def journal_owed(self) -> bool:
+        """Whether the journal may hold what was taken out before the last :meth:`forget_journal`."""
+        return bool(self._owed)
+
+    def forget_journal(self) -> None:
+        """Empty the journal of what was committed. Where others need it, say so, and try before later transactions."""
+        if self._memory:
+            return
+        self._owed.add(object())
+        self._empty_journal(wait=True)
+        if self._owed:
+            message = "what was taken out may stand in the journal still, which others need: run the retention again"
+            _logger.warning(message, extra={"action": "journal_owed"})
+
+    def _empty_journal(self, *, wait: bool) -> None:
+        self._again_at = time.monotonic() + _AGAIN
+        due = frozenset(self._owed)  # what others take out meanwhile stays owed
+        if dialect.forget_journal(self.engine, wait=wait):
+            self._owed.difference_update(due)
 
     def refuse_inside(self) -> None:
         """Refuse a thread or task that is in a write transaction of this database: it would wait for itself.
@@ -133,6 +166,8 @@ class Database:
 
     def close(self) -> None:
         """Give back every connection."""
+        if self._owed and not self.closed:
+            self._empty_journal(wait=False)
         self.closed = True
         self.read.close()
         self.engine.dispose()

@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RootTransaction, Table
+from sqlalchemy.exc import SQLAlchemyError
 
-from kfstate.errors import LockTimeoutError, TransactionError, UndoneError
+from kfstate.errors import LockTimeoutError, StoreError, TransactionError, UndoneError
 from kfstate.store.backend import STANDING, WRITE, Answer, Rows, Standing
 from kfstate.store.columns import BigKey, Body, Digest, Id, Key, Salt, Text, as_text
 from kfstate.store.connecting import backend_of, connect, failed, gone, open_database
@@ -47,7 +48,6 @@ __all__ = [
     "migrating",
     "missing_triggers",
     "open_database",
-    "overwriting",
     "query",
     "query_in",
 ]
@@ -260,15 +260,16 @@ def migrating(conn: Connection) -> AbstractContextManager[None]:
     return backend_of(conn).migrating(conn)
 
 
-def overwriting(conn: Connection) -> AbstractContextManager[None]:
-    """Have what is cleared in the block overwritten where it lies, as far as the database can."""
-    return backend_of(conn).overwriting(conn)
+def forget_journal(engine: Engine, *, wait: bool) -> bool:
+    """Empty the journal of what was committed, where it is ours to do; tell whether it is: not where others need it.
 
-
-def forget_journal(engine: Engine) -> None:
-    """Empty the journal of what was committed, as far as the database can, and nobody is at work."""
-    with _connected(engine) as connection:
-        backend_of(connection).forget_journal(connection)
+    ``wait``: for a second.
+    """
+    try:
+        with _connected(engine) as connection:
+            return backend_of(connection).forget_journal(connection, wait=wait)
+    except (SQLAlchemyError, StoreError):  # no connection: what was committed before stays
+        return False
 
 
 def missing_triggers(conn: Connection) -> list[str]:

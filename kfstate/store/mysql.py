@@ -39,7 +39,6 @@ __all__ = [
     "lock_in",
     "migrating",
     "missing_triggers",
-    "overwriting",
     "prepared",
     "set_up",
     "stale",
@@ -247,10 +246,6 @@ def migrating(conn: Connection) -> Iterator[None]:
 missing_triggers = mysql_triggers.missing
 
 
-def overwriting(conn: Connection) -> AbstractContextManager[None]:  # noqa: ARG001 (as other databases)
-    """Do nothing: what was cleared goes when the server cleans up after its transactions."""
-    return nullcontext()
-
-
-def forget_journal(conn: Connection) -> None:
+def forget_journal(conn: Connection, *, wait: bool) -> bool:  # noqa: ARG001 (as other databases)
     """Do nothing: the server's journals belong to its administrator."""
+    return True

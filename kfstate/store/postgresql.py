@@ -1,7 +1,7 @@
 """PostgreSQL through psycopg 3, which serves asyncio, too."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -25,7 +25,6 @@ __all__ = [
     "lock_in",
     "migrating",
     "missing_triggers",
-    "overwriting",
     "prepared",
     "set_up",
     "stale",
@@ -177,10 +176,6 @@ def migrating(conn: Connection) -> Iterator[None]:
 missing_triggers = postgresql_triggers.missing
 
 
-def overwriting(conn: Connection) -> AbstractContextManager[None]:  # noqa: ARG001 (as other databases)
-    """Do nothing: what was cleared goes when the server cleans up after its transactions."""
-    return nullcontext()
-
-
-def forget_journal(conn: Connection) -> None:
+def forget_journal(conn: Connection, *, wait: bool) -> bool:  # noqa: ARG001 (as other databases)
     """Do nothing: the server's journals belong to its administrator."""
+    return True

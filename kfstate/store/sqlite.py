@@ -29,7 +29,6 @@ __all__ = [
     "lock_in",
     "migrating",
     "missing_triggers",
-    "overwriting",
     "prepared",
     "set_up",
     "stale",
@@ -45,6 +44,10 @@ ALONE: Mapping[str, Any] = {}
 SNAPSHOT: Mapping[str, Any] = {}
 """Nothing: with a write-ahead log every transaction sees one snapshot."""
 
+_OVERWRITING = "PRAGMA secure_delete = ON"
+"""Zeros are written over whatever is moved or deleted, at any time: a page that is split, long before an erasure, would
+leave copies where no later statement finds them. FAST leaves out the pages that come free."""
+_OVERWRITES = "kfstate_overwrites"
 _JOURNAL_PATIENCE = 1_000
 """Milliseconds that emptying the journal waits for readers."""
 _BUSY, _BUSY_SNAPSHOT, _LOCKED, _FULL = 5, 5 | (2 << 8), 6, 13
@@ -84,6 +87,7 @@ def set_up(connection: DBAPIConnection, lock_timeout: float) -> None:
         "PRAGMA wal_autocheckpoint = 10000",
         "PRAGMA temp_store = MEMORY",
         "PRAGMA cache_size = -65536",
+        _OVERWRITING,
     )
 
 
@@ -122,6 +126,9 @@ def lock_in(conn: Connection) -> None:
     finally:
         if not waits:
             conn.exec_driver_sql("PRAGMA busy_timeout = 0").close()
+    if not conn.info.get(_OVERWRITES):
+        conn.exec_driver_sql(_OVERWRITING).close()
+        conn.info[_OVERWRITES] = True
     lock(conn)
 
 
@@ -190,30 +197,24 @@ def in_one_go(conn: Connection) -> AbstractContextManager[None]:  # noqa: ARG001
     return nullcontext()
 
 
-@contextmanager
-def overwriting(conn: Connection) -> Iterator[None]:
-    """Have SQLite write zeros over what is cleared in the block."""
-    before = conn.exec_driver_sql("PRAGMA secure_delete").scalar()
-    conn.exec_driver_sql("PRAGMA secure_delete = ON").close()
-    try:
-        yield
-    finally:
-        conn.exec_driver_sql(f"PRAGMA secure_delete = {before}").close()
-
-
-def forget_journal(conn: Connection) -> None:
-    """Move the write-ahead log into the file, and empty it; where others are at work it stays for the next time."""
+def forget_journal(conn: Connection, *, wait: bool) -> bool:
+    """Move the write-ahead log into the file, and empty it; tell whether that was done: not where others need it."""
     # Past SQLAlchemy, which would begin a transaction: inside of one there is no checkpoint.
     cursor = conn.connection.cursor()
     try:
         cursor.execute("PRAGMA busy_timeout")
         ((patience,),) = cursor.fetchall()
-        cursor.execute(f"PRAGMA busy_timeout = {_JOURNAL_PATIENCE}")
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        cursor.fetchall()
-        cursor.execute(f"PRAGMA busy_timeout = {patience}")
+        cursor.execute(f"PRAGMA busy_timeout = {_JOURNAL_PATIENCE if wait else 0}")
+        try:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            ((busy, *_),) = cursor.fetchall()
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {patience}")
+    except conn.dialect.loaded_dbapi.Error:  # a disk that is full, or fails: what was committed stays
+        return False
     finally:
         cursor.close()
+    return not busy
 
 
 @contextmanager

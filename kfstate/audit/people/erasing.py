@@ -18,7 +18,7 @@ from kfstate.errors import ArgumentError, ProjectionError, UnknownCustomerError
 from kfstate.machine.kinds import OWN_KINDS
 from kfstate.projections.refolding import refold
 from kfstate.store.clearing import Clearable, clear_name, clear_payloads, clear_traces
-from kfstate.store.dialect import as_text, overwriting, query
+from kfstate.store.dialect import as_text, query
 from kfstate.store.head import lock_head, read_head
 from kfstate.store.names import CUSTOMER
 from kfstate.store.own_kinds import RECEIPTS
@@ -95,12 +95,11 @@ def erase(
     ]
     further, _ = mentions(conn, external_userid, customer, corp_id=corp_id, after=looked_at)
     named = finder([external_userid])
-    with overwriting(conn):
-        cleared = clear_payloads(conn, [*said, *elsewhere, *further], corp_id=corp_id, keeps=keeps, now=now)
-        letters = clear_traces(conn, [entry.position for entry in said], lambda text: bool(named(text.encode())))
-        clear_name(conn, customer, corp_id=corp_id, keeps=keeps, now=now)
-        purged, _ = purge(conn, now=now, corp_id=corp_id)
-        refolded = sum(_refolded(conn, of[stream]) for stream in streams)
+    cleared = clear_payloads(conn, [*said, *elsewhere, *further], corp_id=corp_id, keeps=keeps, now=now)
+    letters = clear_traces(conn, [entry.position for entry in said], lambda text: bool(named(text.encode())))
+    clear_name(conn, customer, corp_id=corp_id, keeps=keeps, now=now)
+    purged, _ = purge(conn, now=now, corp_id=corp_id)
+    refolded = sum(_refolded(conn, of[stream]) for stream in streams)
     ((commitment,),) = query(conn, "SELECT commitment FROM kf_name WHERE id = ?", (customer,))
     return receipts.write(
         conn, record, "erased", ground, cleared, customer=customer, commitment=bytes(commitment).hex(),

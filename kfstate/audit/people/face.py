@@ -16,7 +16,6 @@ from kfstate.audit.people.receipts import Ground, Receipt, Record
 from kfstate.audit.people.retaining import Retained
 from kfstate.errors import ArgumentError, UnknownCustomerError
 from kfstate.projections.building import Site
-from kfstate.store.dialect import forget_journal
 
 __all__ = ["Keeping"]
 
@@ -27,6 +26,15 @@ class Keeping:
     _site: Site
     _corp_id: str
     _record: Record
+
+    @property
+    def journal_owed(self) -> bool:
+        """Whether what this engine took out may stand in the journal of SQLite still, because somebody reads from it.
+
+        Later transactions of the engine try again to empty it, once a second at most, and so does its end, and the
+        next :meth:`retain` of any process.
+        """
+        return self._site.database.journal_owed
 
     def erase(self, external_userid: str, *, actor: str, basis: str, request_id: str = "") -> Receipt:
         """Forget a customer in every account: payloads, id, content digests; return the receipt (P9).
@@ -49,7 +57,7 @@ class Keeping:
                 conn, "erase", actor=actor, now=now, corp_id=self._corp_id, customer=receipt.customer or 0,
                 detail=basis, result=f"receipt {receipt.position}",
             )  # fmt: skip
-        forget_journal(self._site.database.engine)
+        self._site.database.forget_journal()
         return receipt
 
     def repeat(self, receipts: Iterable[Receipt], *, actor: str, basis: str, request_id: str = "") -> Repeated:
@@ -103,8 +111,7 @@ class Keeping:
             access.note(
                 conn, "retain", actor=actor, now=now, corp_id=self._corp_id, detail=detail, result=result
             )  # fmt: skip
-        if retained.receipts:
-            forget_journal(self._site.database.engine)
+        self._site.database.forget_journal()
         return retained
 
     def hold(
@@ -150,7 +157,7 @@ class Keeping:
                 conn, "release", actor=actor, now=now, corp_id=self._corp_id, customer=receipt.customer or 0,
                 detail=basis, result=f"hold {hold}",
             )  # fmt: skip
-        forget_journal(self._site.database.engine)
+        self._site.database.forget_journal()
         return receipt
 
     def holds(self) -> tuple[Hold, ...]:

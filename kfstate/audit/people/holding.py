@@ -16,7 +16,7 @@ from kfstate.errors import UnknownHoldError
 from kfstate.queries.views import at_time
 from kfstate.store.canonical import commit
 from kfstate.store.clearing import NAME, PAYLOAD, Keeps
-from kfstate.store.dialect import as_text, bulk_insert, overwriting, query, query_in
+from kfstate.store.dialect import as_text, bulk_insert, query, query_in
 from kfstate.store.head import lock_head
 from kfstate.store.read import names_by_id
 from kfstate.store.tables import kf_hold
@@ -125,8 +125,7 @@ def release(conn: Connection, record: Record, ground: Ground, number: int, *, no
     if not found:
         raise UnknownHoldError(number)
     query(conn, "UPDATE kf_hold SET released_at = ?, released_by = ? WHERE id = ?", (now, ground.actor, number))
-    with overwriting(conn):
-        payloads, _ = purge(conn, now=now, corp_id=corp_id)
+    payloads, _ = purge(conn, now=now, corp_id=corp_id)
     whose = found[0][0] or None
     return receipts.write(conn, record, "hold_released", ground, customer=whose, hold=number, payloads=payloads)
 

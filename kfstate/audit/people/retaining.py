@@ -11,7 +11,7 @@ from kfstate.audit.people.receipts import Ground, Receipt, Record
 from kfstate.clock import SECOND
 from kfstate.errors import ArgumentError
 from kfstate.store.clearing import Clearable, clear_payloads
-from kfstate.store.dialect import as_text, overwriting, query
+from kfstate.store.dialect import as_text, query
 from kfstate.store.head import lock_head
 from kfstate.store.own_kinds import RECEIPTS
 
@@ -69,9 +69,8 @@ def age_out(conn: Connection, record: Record, ground: Ground, *, before: int, no
         for position, kind, via, open_kfid, customer in rows
         if kind not in _KEPT and not (kind == "own_action" and via in RECEIPTS)
     ]
-    with overwriting(conn):
-        keeps = keeper(conn, now=now, corp_id=corp_id)
-        cleared = clear_payloads(conn, old, corp_id=corp_id, keeps=keeps, now=now)
+    keeps = keeper(conn, now=now, corp_id=corp_id)
+    cleared = clear_payloads(conn, old, corp_id=corp_id, keeps=keeps, now=now)
     if not cleared.payloads and len(rows) < _AT_ONCE:
         return None
     return receipts.write(conn, record, "retained", ground, cleared, entries=len(rows), until=rows[-1][0])
@@ -80,6 +79,5 @@ def age_out(conn: Connection, record: Record, ground: Ground, *, before: int, no
 def destroy(conn: Connection, record: Record, ground: Ground, *, now: int, corp_id: str) -> Receipt | None:
     """Destroy what is sealed and kept by no hold any more, and return the receipt; None: there is nothing."""
     lock_head(conn)
-    with overwriting(conn):
-        payloads, names = purge(conn, now=now, corp_id=corp_id)
+    payloads, names = purge(conn, now=now, corp_id=corp_id)
     return receipts.write(conn, record, "purged", ground, payloads=payloads) if payloads or names else None
