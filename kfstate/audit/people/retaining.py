@@ -10,7 +10,7 @@ from kfstate.audit.people.holding import keeper, purge
 from kfstate.audit.people.receipts import Ground, Receipt, Record
 from kfstate.clock import SECOND
 from kfstate.errors import ArgumentError
-from kfstate.store.clearing import Clearable, clear_payloads
+from kfstate.store.clearing import Clearable, clear_payloads, clear_traces
 from kfstate.store.dialect import as_text, query
 from kfstate.store.head import lock_head
 from kfstate.store.own_kinds import RECEIPTS
@@ -71,9 +71,12 @@ def age_out(conn: Connection, record: Record, ground: Ground, *, before: int, no
     ]
     keeps = keeper(conn, now=now, corp_id=corp_id)
     cleared = clear_payloads(conn, old, corp_id=corp_id, keeps=keeps, now=now)
+    letters = clear_traces(conn, [entry.position for entry in old])
     if not cleared.payloads and len(rows) < _AT_ONCE:
         return None
-    return receipts.write(conn, record, "retained", ground, cleared, entries=len(rows), until=rows[-1][0])
+    return receipts.write(
+        conn, record, "retained", ground, cleared, entries=len(rows), dead_letters=letters, until=rows[-1][0]
+    )  # fmt: skip
 
 
 def destroy(conn: Connection, record: Record, ground: Ground, *, now: int, corp_id: str) -> Receipt | None:
