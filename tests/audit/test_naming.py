@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kfstate import ArgumentError, Engine
-from kfstate.audit.people import erasing
+from kfstate.audit.people import erasing, holding
 from kfstate.audit.people.naming import finder
 from kfstate.testing import FrozenClock, customer_message, page
 from tests.audit.test_erasing import FORGOTTEN, bytes_in, everything
@@ -24,19 +24,28 @@ __all__: list[str] = []
         ('{"who": "wm1"}', "wm1"),
         ("wm1", "wm1"),
         ("客户wm1撤诉", "wm1"),
-        ("to wm1, wm12.", "wm1"),
+        ("to wm1, wm12.", "wm1 wm12"),
         ("of wm12.", "wm12"),
         (r'{"note": "first\nwm12"}', "wm12"),
         (r'{"note": "\u5ba2wm12"}', "wm12"),
         ("wm123 xwm1 wm1_ wm1-2 wm1é wm", "wm1"),
-        ("wm123 xwm12 -wm1 wm1_2", None),
-        ("", None),
+        ("wm1 and wm12, not wm1.2", "wm1 wm12 wm1.2"),
+        ("wm123 xwm12 -wm1 wm1_2", ""),
+        ("", ""),
+        (r'{"note": "w\u006d1 said y"}', "wm1"),
+        (r'{"note": "\u0077m\u0031\u0032"}', "wm12"),
+        (r'{"note": "http:\/\/h\/wm12\/ \u0020wm1\u0020"}', "wm1 wm12"),
+        (r'{"note": "{\"who\": \"w\\u006d1\"}"}', "wm1"),
+        (r'{"note": "a\/b, c\"d, e\\f"}', 'a/b c"d e\\f'),
+        (r'{"note": "\u0061wm1 wm1\u0061 wm1\u0032"}', "wm12"),
+        (r"C:\new\wm12", "wm12"),
+        ("\\" + "u005c" * 100_000, ""),
     ],
 )
-def test_whole_ids(text: str, named: str | None) -> None:
-    """An id is named where nothing on either side makes it a part of another one."""
-    assert named == finder(["wm1", "wm12"])(text.encode())
-    assert None is finder([])(text.encode())
+def test_whole_ids(text: str, named: str) -> None:
+    """An id is named where nothing on either side makes it a part of another one, however JSON writes it."""
+    assert set(named.split()) == finder(["wm1", "wm12", "wm1.2", "a/b", 'c"d', "e\\f"])(text.encode())
+    assert not finder([])(text.encode())
 
 
 def note(engine: Engine, user: str, data: dict[str, Any], **more: str) -> int:
@@ -92,6 +101,50 @@ def test_two_holds_on_the_same_words(engine: Engine, clock: FrozenClock) -> None
     assert [both] == [one.id for one in engine.audit.sealed(2, actor="ann", basis="court order 7")]
     assert 1 == engine.audit.release(2, **GROUND).payloads
     assert set() == holds_bytes(engine, "wmOne")
+
+
+@pytest.mark.databases("sqlite", "pg18", "mariadb")
+def test_each_hold_keeps_what_names_its_customer(
+    engine: Engine, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored for one hold is found for the other, too, in its count as well, and stays until both are over."""
+    monkeypatch.setattr(holding, "_AT_ONCE", 1)
+    for day, user in enumerate(("wmOne", "wmTwo", "wmNobody")):
+        said(engine, clock, day=day, user=user, words="of oneself")
+        if user != "wmNobody":
+            engine.audit.hold(user, **GROUND)
+    said(engine, clock, day=3, user="wmThree", words="wmOne and wmTwo cheated me")
+    both = engine.position()
+    for user in ("wmThree", "wmNobody"):
+        engine.audit.erase(user, **GROUND)
+
+    def held(hold: int, **more: Any) -> list[int]:
+        return [one.id for one in engine.audit.sealed(hold, actor="ann", basis="court order 7", **more)]
+
+    assert [both] == held(1) == held(2)
+    assert [] == held(2, after=("payload", both)) == held(2, limit=0)
+    assert [1, 1] == [hold.sealed for hold in engine.audit.holds()]
+    engine.audit.hold(**GROUND)
+    engine.audit.erase("wmOne", **GROUND)
+    assert [2, 1, 2] == [hold.sealed for hold in engine.audit.holds()]
+    assert [both] == held(2)
+    assert 3 == len(held(1)) == len(held(3))
+    engine.audit.release(1, **GROUND)
+    engine.audit.release(3, **GROUND)
+    assert [both] == held(2)
+    assert 1 == engine.audit.release(2, **GROUND).payloads
+    assert set() == holds_bytes(engine, "cheated me")
+
+
+@pytest.mark.databases("sqlite")
+def test_escapes_hide_nobody(engine: Engine) -> None:
+    """An element that could not be decoded names whom it names when its escapes are read, as people read it."""
+    element = r'{"note": "w\u006dForgetMe said y"}'
+    engine.ingest(page([customer_message("wkA", FORGOTTEN, NOW)]))
+    engine.ingest(f'{{"errcode":0,"msg_list":["raw",{element}]}}'.encode(), account="wkA")
+    assert FORGOTTEN in str([entry.payload for entry in engine.read_all()][-1])
+    assert 2 == engine.audit.erase(FORGOTTEN, **GROUND).payloads
+    assert ["raw", None] == [entry.payload for entry in engine.read_all() if entry.kind.startswith("unknown")]
 
 
 @pytest.mark.databases("sqlite")

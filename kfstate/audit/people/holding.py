@@ -1,8 +1,10 @@
 """Legal holds (封存): what is to go meanwhile is sealed, used for nothing, and destroyed when they are over."""
 
 import hmac
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any, ClassVar
 
 import attrs
@@ -32,7 +34,10 @@ _NEXT = (
     "ORDER BY kind, id LIMIT ?"
 )
 _AT_ONCE = 2_000
-_COUNTS = "SELECT customer, COUNT(*) FROM kf_sealed WHERE corp_id = ? AND kind = 'payload' GROUP BY customer"
+_SEALED = (
+    "SELECT kind, id, customer, salt, body, sealed_at FROM kf_sealed WHERE corp_id = ? AND kind = ? AND id > ? "
+    "ORDER BY id LIMIT ?"
+)
 
 
 @attrs.frozen
@@ -133,19 +138,25 @@ def release(conn: Connection, record: Record, ground: Ground, number: int, *, no
 def keeper(conn: Connection, *, now: int, corp_id: str) -> Keeps:
     """Return what tells for whom the holds that are in force keep a payload: his own, or one that names him."""
     held = {row[0] for row in query(conn, f"SELECT customer FROM kf_hold WHERE {_FORCE}", (corp_id, now))}
-    names = dict(query_in(conn, "SELECT value, id FROM kf_name WHERE value IS NOT NULL AND id IN (??)", sorted(held)))
-    sealed = "SELECT body, id FROM kf_sealed WHERE kind = 'name' AND id IN (??)"
-    names |= {bytes(body): id_ for body, id_ in query_in(conn, sealed, sorted(held))}
-    numbers = {as_text(name): number for name, number in names.items()}
-    find = finder(numbers)
+    named = _named(conn, held)
 
     def keeps(customer: int, body: bytes) -> int | None:
-        if customer in held or 0 in held:
-            return customer
-        named = find(body)
-        return None if named is None else numbers[named]
+        # It is stored for one of them; the others find it by what it says.
+        return customer if customer in held or 0 in held else min(named(body), default=None)
 
     return keeps
+
+
+def _named(conn: Connection, customers: Iterable[int]) -> Callable[[bytes], set[int]]:
+    """Return what tells which of these customers (``kf_name`` ids) a payload, or a name, names."""
+    wanted = sorted(customers)
+    names = list(query_in(conn, "SELECT id, value FROM kf_name WHERE value IS NOT NULL AND id IN (??)", wanted))
+    names += query_in(conn, "SELECT id, body FROM kf_sealed WHERE kind = 'name' AND id IN (??)", wanted)
+    numbers: dict[str, set[int]] = {}
+    for number, name in names:
+        numbers.setdefault(as_text(name), set()).add(number)
+    find = finder(numbers)
+    return lambda body: {number for name in find(body) for number in numbers[name]}
 
 
 def purge(conn: Connection, *, now: int, corp_id: str) -> tuple[int, int]:
@@ -171,7 +182,7 @@ def holds(conn: Connection, *, now: int, corp_id: str) -> tuple[Hold, ...]:
     """Return all holds there were, in order."""
     rows = query(conn, f"SELECT {_COLUMNS} FROM kf_hold WHERE corp_id = ? ORDER BY id", (corp_id,))
     names = names_by_id(conn, (row[1] for row in rows if row[1]))
-    counts = {row[0]: row[1] for row in query(conn, _COUNTS, (corp_id,))}
+    counts = _counts(conn, {row[1] for row in rows if row[1]}, corp_id)
     made = []
     for id_, customer, until, actor, basis, request_id, placed_at, released_at, released_by in rows:
         made.append(
@@ -180,10 +191,30 @@ def holds(conn: Connection, *, now: int, corp_id: str) -> tuple[Hold, ...]:
                 actor=actor, basis=basis, request_id=request_id, placed_at=at_time(placed_at),
                 released_at=at_time(released_at), released_by=released_by,
                 in_force=released_at is None and (until is None or until > now),
-                sealed=counts.get(customer, 0) if customer else sum(counts.values()),
+                sealed=counts[customer],
             )
         )  # fmt: skip
     return tuple(made)
+
+
+def _counts(conn: Connection, customers: set[int], corp_id: str) -> Counter[int]:
+    """Count the sealed payloads that are of each of these customers, or name him; at 0: all of them."""
+    if not customers:
+        sql = "SELECT COUNT(*) FROM kf_sealed WHERE corp_id = ? AND kind = ?"
+        return Counter({0: query(conn, sql, (corp_id, PAYLOAD))[0][0]})
+    counts, named = Counter[int](), _named(conn, customers)
+    for _, _, customer, _, body, _ in _sealed(conn, (PAYLOAD, 0), corp_id):
+        counts.update({0, customer, *named(bytes(body))})
+    return counts
+
+
+def _sealed(conn: Connection, after: tuple[str, int], corp_id: str) -> Iterator[tuple[Any, ...]]:
+    """Return all that is sealed, names first, from after (kind, id) on."""
+    for kind in (NAME, PAYLOAD):
+        at = after[1] if kind == after[0] else 0
+        while kind >= after[0] and (rows := query(conn, _SEALED, (corp_id, kind, at, _AT_ONCE))):
+            yield from rows
+            at = rows[-1][1]
 
 
 def sealed(
@@ -191,16 +222,16 @@ def sealed(
 ) -> tuple[Sealed, ...]:
     """Return what is sealed for a hold in force, names first, from after (kind, id) on, held against the log.
 
-    Raises :class:`~kfstate.errors.UnknownHoldError`.
+    That is what is stored for its customer, and whatever names him, for whomever that is stored. Raises
+    :class:`~kfstate.errors.UnknownHoldError`.
     """
     found = query(conn, f"SELECT customer FROM kf_hold WHERE id = ? AND {_FORCE}", (number, corp_id, now))
     if not found:
         raise UnknownHoldError(number)
-    customer = found[0][0]
-    sql = "SELECT kind, id, customer, salt, body, sealed_at FROM kf_sealed WHERE corp_id = ?"
-    of, values = (" AND customer = ?", (customer,)) if customer else ("", ())
-    further = " AND (kind > ? OR (kind = ? AND id > ?)) ORDER BY kind, id LIMIT ?"
-    rows = query(conn, sql + of + further, (corp_id, *values, after[0], *after, limit))
+    customer, named = found[0][0], _named(conn, [found[0][0]])
+    all_of_them = _sealed(conn, after, corp_id)
+    its_own = (row for row in all_of_them if not customer or row[2] == customer or named(bytes(row[4])))
+    rows = list(islice(its_own, limit))
     known = {(kind, id_): said for kind in (NAME, PAYLOAD) for id_, said in _committed(conn, kind, rows)}
     return tuple(
         Sealed(

@@ -1,7 +1,7 @@
 """Whom a text names: customers by their whole ids, not by letters that happen to stand in a longer one."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from string import punctuation
 
 from sqlalchemy import Connection
@@ -13,31 +13,52 @@ from kfstate.store.names import CUSTOMER
 
 __all__ = ["Finder", "finder", "refuse_naming"]
 
-Finder = Callable[[bytes], str | None]
-"""Returns the first of some ids that a text, or JSON, names; None: it names none of them."""
+Finder = Callable[[bytes], frozenset[str]]
+"""Returns which of some ids a text, or JSON, names."""
 _INSIDE = rb"[A-Za-z0-9_-]"
 # An escape of JSON ends in a letter, which is no part of what follows it.
-_ESCAPE = re.compile(rb"\\(?:[bfnrt]|u[0-9A-Fa-f]{4})\Z")
+_ESCAPE = re.compile(rb"\\(?:[bfnrt]|u(?!00[2-7])[0-9A-Fa-f]{4})\Z")
+# What JSON may write instead of a character that an id can have.
+_WRITTEN = re.compile(rb'\\(?:u00([2-7][0-9A-Fa-f])|(["\\/]))')
+_NOBODY: frozenset[str] = frozenset()
+_DEEP = 3
+"""How often JSON stands in a text of JSON, at most."""
 _RUNS = [re.compile(run) for run in ("[!-~]+", "[A-Za-z0-9_-]+", "[A-Za-z0-9_]+", "[A-Za-z0-9-]+", "[A-Za-z0-9]+")]
 
 
 def finder(ids: Iterable[str]) -> Finder:
     """Return what looks for these ids: with no character of an id on either side."""
-    wanted = [re.escape(one.encode()) for one in ids]
+    wanted = [re.escape(one.encode()) for one in sorted(ids, key=len, reverse=True)]
     if not wanted:
-        return lambda _: None
+        return lambda _: _NOBODY
     # The left side is looked at apart: so the search skips to what all the ids begin with.
-    pattern = re.compile(rb"(?:%s)(?!%s)" % (b"|".join(wanted), _INSIDE))
+    pattern = re.compile(rb"(?:%s)(?!%s|\\u00[2-7])" % (b"|".join(wanted), _INSIDE))
     inside = re.compile(_INSIDE)
 
-    def find(text: bytes) -> str | None:
+    def named(text: bytes) -> Iterator[str]:
         for match in pattern.finditer(text):
             before = text[max(0, match.start() - 6) : match.start()]
             if not inside.match(before[-1:]) or _ESCAPE.search(before):
-                return match[0].decode()
-        return None
+                yield match[0].decode()
+
+    def find(text: bytes) -> frozenset[str]:
+        escaped = b"\\" in text
+        if not escaped and pattern.search(text) is None:
+            return _NOBODY
+        found = set(named(text))
+        for _ in range(_DEEP if escaped else 0):
+            if _WRITTEN.search(text) is None:
+                break
+            text = _WRITTEN.sub(_meant, text)
+            found.update(named(text))
+        return frozenset(found)
 
     return find
+
+
+def _meant(escape: re.Match[bytes]) -> bytes:
+    """Return the character that an escape of JSON stands for."""
+    return escape[2] or bytes([int(escape[1], 16)])
 
 
 def refuse_naming(conn: Connection, *, corp_id: str, external_userid: str = "", **texts: str) -> None:
