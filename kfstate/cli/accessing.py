@@ -7,20 +7,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kfstate.audit.people.naming import OwnWords
     from kfstate.cli.context import Context
     from kfstate.engine import Engine
 
 __all__ = ["accessing", "entering", "noted", "who"]
 
 
-def who() -> str:
+def who() -> "OwnWords":
     """Return who runs this command: KFSTATE_ACTOR, or else the user of the operating system."""
+    from kfstate.audit.people.naming import OwnWords
+
     if named := os.environ.get("KFSTATE_ACTOR", "").strip():
-        return named
+        return OwnWords(named)
     try:
-        return getpass.getuser()
+        return OwnWords(getpass.getuser())
     except (OSError, KeyError):  # in a container without a name for its user
-        return f"uid {os.getuid()}"
+        return OwnWords(f"uid {os.getuid()}")
 
 
 @contextmanager
@@ -29,8 +32,10 @@ def accessing(
 ) -> Iterator[list[str]]:
     """Write what the block looks at into the access log, and how it ended; it may append words about the result.
 
-    Where that cannot be written, nothing is shown.
+    Where that cannot be written, nothing is shown. ``detail`` is the command's own words.
     """
+    from kfstate.audit.people.naming import OwnWords
+
     told: list[str] = []
     try:
         yield told
@@ -39,14 +44,16 @@ def accessing(
         raise
     finally:
         engine.audit.accessed(
-            action, actor=who(), open_kfid=open_kfid, external_userid=external_userid, detail=detail,
+            action, actor=who(), open_kfid=open_kfid, external_userid=external_userid, detail=OwnWords(detail),
             result=", ".join(told) or "ok",
         )  # fmt: skip
 
 
 def entering(engine: "Engine", action: str, detail: str) -> None:
     """Write into the access log what is about to be shown, word for word; where that cannot be written, nothing is."""
-    engine.audit.accessed(action, actor=who(), detail=detail)
+    from kfstate.audit.people.naming import OwnWords
+
+    engine.audit.accessed(action, actor=who(), detail=OwnWords(detail))
 
 
 def noted(
@@ -62,12 +69,13 @@ def noted(
     """Write into the access log what shows no words of anybody; where that cannot be written, say so and go on."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    from kfstate.audit.people.naming import OwnWords
     from kfstate.errors import StoreError
 
     try:
         engine.audit.accessed(
-            action, actor=who(), open_kfid=open_kfid or "", external_userid=external_userid or "", detail=detail,
-            result=result,
+            action, actor=who(), open_kfid=open_kfid or "", external_userid=external_userid or "",
+            detail=OwnWords(detail), result=result,
         )  # fmt: skip
     except (SQLAlchemyError, StoreError) as error:
         ctx.out.note(f"kfstate: not in the access log: {error}")

@@ -9,7 +9,7 @@ import pytest
 
 from kfstate import ArgumentError, Engine
 from kfstate.audit.people import erasing, holding
-from kfstate.audit.people.naming import finder
+from kfstate.audit.people.naming import OwnWords, finder
 from kfstate.testing import FrozenClock, customer_message, page
 from tests.audit.test_erasing import FORGOTTEN, bytes_in, everything
 from tests.audit.test_retaining import DAY, GROUND, HALF_A_YEAR, holds_bytes, said
@@ -196,7 +196,7 @@ def test_words_that_stay_name_nobody(engine: Engine, clock: FrozenClock) -> None
             partial(audit.sealed, 1, **ground),
             partial(audit.hold, actor="dpo", basis="order 7", request_id=text),
             partial(audit.accessed, "show", actor="ann", detail=text),
-            partial(audit.accessed, "show", actor="ann", result=text),
+            partial(audit.accessed, "show", actor=text),
         ]
         for call in calls:
             with pytest.raises(ArgumentError) as caught:
@@ -205,6 +205,9 @@ def test_words_that_stay_name_nobody(engine: Engine, clock: FrozenClock) -> None
     with pytest.raises(ArgumentError):
         audit.accessed("show", actor="ann", open_kfid="wmA_1234", external_userid="wkA")
     assert before == everything(engine)
+    audit.accessed("show", actor=OwnWords("wmA_1234"), detail=OwnWords("of wmB-1234"), result="wmA_1234")
+    said(engine, clock, day=3, user="wkA", words="I am called as the account")
+    audit.accessed("wkA", actor="ann", open_kfid="wkA", external_userid="wkA")
     assert "hold_released" == audit.release(1, actor="dpo", basis="wmA-1234 is nobody, wm neither").action
 
 

@@ -130,6 +130,28 @@ def test_every_look_is_noted(db: Path, tmp_path: Path) -> None:
     assert "wmTwo" == found[-1].external_userid
 
 
+def test_nobody_is_called_as_the_words_of_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Customers with ids like words, the account, and the operator's own login stop no command; free words may."""
+    monkeypatch.setenv("KFSTATE_ACTOR", "ann")
+    words = ("ok", "show", "export", "ndjson", "access", "conversations", "list", "events", "erase", "ann", "wkA")
+    db = tmp_path / "kf.db"
+    with Engine(f"sqlite:///{db}") as engine:
+        engine.ingest(page([customer_message("wkA", user, 1_767_225_600) for user in words]))
+    for command in (
+        ("show", "wkA", "ok"), ("show", "wkA", "wkA"), ("conversations", "--account", "wkA"), ("audit", "access"),
+        ("export", "ndjson", tmp_path / "log.ndjson"), ("events",), ("audit", "erase", "ann", "--basis", "art. 47"),
+        ("audit", "hold", "--everybody", "--basis", "art. 47"), ("verify",),
+    ):  # fmt: skip
+        assert (0, "") == ((done := kfstate("--db", db, *command)).code, done.err), command
+    with Engine(f"sqlite:///{db}") as engine:
+        assert {"ann"} == {access.actor for access in engine.audit.accesses()}
+        assert {"ann"} == {receipt.actor for receipt in engine.audit.receipts()}
+    for free in (("--actor", "show"), ("--request-id", "export")):
+        done = kfstate("--db", db, "audit", "erase", "ok", "--basis", "art. 47", *free)
+        assert (2, True) == (done.code, "(not shown)" in done.err), free
+    assert 2 == kfstate("--db", db, "conversations", "--account", "list").code
+
+
 def test_nothing_is_shown_where_it_cannot_be_noted(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the access log a conversation is not shown; a verification shows nobody, and says what is missing."""
     monkeypatch.setenv("KFSTATE_ACTOR", "x" * 200)

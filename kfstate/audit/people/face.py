@@ -200,13 +200,14 @@ class Keeping:
     ) -> None:
         """Write into the access log that somebody looked at what the log knows: the customer by his number only.
 
-        The commands do it by themselves; a service that shows people what was said calls this. Raises
-        :class:`~kfstate.errors.ArgumentError`.
+        The commands do it by themselves; a service that shows people what was said calls this. ``action`` and
+        ``result`` are words of its own: in ``actor``, ``open_kfid`` and ``detail`` the id of a customer is refused.
+        Raises :class:`~kfstate.errors.ArgumentError`.
         """
         with self._site.database.writing() as conn:
             refuse_naming(
-                conn, corp_id=self._corp_id, external_userid=external_userid, action=action, actor=actor,
-                open_kfid=open_kfid, detail=detail, result=result,
+                conn, corp_id=self._corp_id, external_userid=external_userid, actor=actor, open_kfid=open_kfid,
+                detail=detail,
             )  # fmt: skip
             access.note(
                 conn, action, actor=actor, now=self._site.clock.now(), corp_id=self._corp_id, open_kfid=open_kfid,
@@ -233,4 +234,4 @@ class Keeping:
         ground = Ground(actor, basis, request_id)
         with self._site.database.reading() as conn:
             refuse_naming(conn, corp_id=self._corp_id, external_userid=external_userid, **attrs.asdict(ground))
-        return ground
+        return attrs.evolve(ground, actor=str(actor))

@@ -7,11 +7,11 @@ from string import punctuation
 from sqlalchemy import Connection
 
 from kfstate.errors import ArgumentError
-from kfstate.store.dialect import query_in
+from kfstate.store.dialect import query, query_in
 from kfstate.store.facts import is_id
 from kfstate.store.names import CUSTOMER
 
-__all__ = ["Finder", "finder", "refuse_naming"]
+__all__ = ["Finder", "OwnWords", "finder", "refuse_naming"]
 
 Finder = Callable[[bytes], frozenset[str]]
 """Returns which of some ids a text, or JSON, names."""
@@ -20,10 +20,17 @@ _INSIDE = rb"[A-Za-z0-9_-]"
 _ESCAPE = re.compile(rb"\\(?:[bfnrt]|u(?!00[2-7])[0-9A-Fa-f]{4})\Z")
 # What JSON may write instead of a character that an id can have.
 _WRITTEN = re.compile(rb'\\(?:u00([2-7][0-9A-Fa-f])|(["\\/]))')
+_ACCOUNT = "SELECT 1 FROM kf_stream WHERE corp_id = ? AND open_kfid = ? LIMIT 1"
 _NOBODY: frozenset[str] = frozenset()
 _DEEP = 3
 """How often JSON stands in a text of JSON, at most."""
 _RUNS = [re.compile(run) for run in ("[!-~]+", "[A-Za-z0-9_-]+", "[A-Za-z0-9_]+", "[A-Za-z0-9-]+", "[A-Za-z0-9]+")]
+
+
+class OwnWords(str):
+    """Words that a program made, or a login: nobody wrote them of a customer, whatever the ids of customers are."""
+
+    __slots__ = ()
 
 
 def finder(ids: Iterable[str]) -> Finder:
@@ -64,12 +71,18 @@ def _meant(escape: re.Match[bytes]) -> bytes:
 def refuse_naming(conn: Connection, *, corp_id: str, external_userid: str = "", **texts: str) -> None:
     """Refuse words that name a customer: they stay when he is erased. ``external_userid`` is sought in any place.
 
-    Raises :class:`~kfstate.errors.ArgumentError`.
+    :class:`OwnWords` are not looked at, nor is an ``open_kfid`` that the log knows. Raises
+    :class:`~kfstate.errors.ArgumentError`.
     """
     for name, text in texts.items():
-        if (external_userid and external_userid in text) or _known(conn, text, corp_id):
-            allowed = "words without an external_userid: they stay when he is erased"
-            raise ArgumentError(name=name, value="(not shown)", allowed=allowed)
+        if isinstance(text, OwnWords) or not (
+            (external_userid and external_userid in text) or _known(conn, text, corp_id)
+        ):
+            continue
+        if name == "open_kfid" and query(conn, _ACCOUNT, (corp_id, text)):
+            continue
+        allowed = "words without an external_userid: they stay when he is erased"
+        raise ArgumentError(name=name, value="(not shown)", allowed=allowed)
 
 
 def _known(conn: Connection, text: str, corp_id: str) -> bool:
