@@ -1,11 +1,12 @@
 """Payloads that age out, and legal holds: what a hold keeps is sealed, used for nothing, and destroyed afterwards."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kfstate import ArgumentError, Engine, UnknownCustomerError, UnknownHoldError
+from kfstate import ArgumentError, Engine, UnknownCustomerError, UnknownHoldError, import_log
 from kfstate.audit.people import retaining
 from kfstate.store.dialect import query
 from kfstate.testing import FrozenClock, customer_message, page
@@ -63,6 +64,23 @@ def test_payloads_age_out(engine: Engine, clock: FrozenClock) -> None:
     assert 1 == engine.audit.retain(HALF_A_YEAR, **GROUND).payloads
     assert len(engine.audit.receipts()) == 2
     assert all(receipt.basis == "retention schedule" for receipt in engine.audit.receipts())
+
+
+@pytest.mark.databases("sqlite")
+def test_since_when_what_came_from_files_counts(engine: Engine, tmp_path: Path) -> None:
+    """Pages count from when they are read, however old; an imported log has the times at which it was stored."""
+    old = page([customer_message("wkA", "wmOne", NOW, content="of old")])
+    engine.ingest(old)
+    with (tmp_path / "log.ndjson").open("wb") as file:
+        engine.archive.write(file)
+    later = FrozenClock.at(NOW + 200 * DAY)
+    for name in ("imported", "read"):
+        url = f"sqlite:///{tmp_path / name}.db"
+        if name == "imported":
+            import_log(url, tmp_path / "log.ndjson")
+        with Engine(url, clock=later) as made:
+            assert (name == "imported") == (0 == made.ingest(old).appended)
+            assert (name == "imported") == made.audit.retain(HALF_A_YEAR, **GROUND).payloads
 
 
 @pytest.mark.databases("sqlite")
