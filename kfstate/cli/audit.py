@@ -8,7 +8,6 @@ from cyclopts import App, Parameter
 from kfstate.cli import keeping, proving
 from kfstate.cli.accessing import accessing
 from kfstate.cli.context import Context, Given
-from kfstate.cli.exits import UsageError
 from kfstate.cli.files import beside
 from kfstate.cli.tables import CHANGES, ENTRIES, KEPT, TRIED, then_facts
 from kfstate.cli.times import Place, place_of
@@ -165,11 +164,9 @@ def report(
     from kfstate.store.crew import cores
 
     place: Place = place_of(at, known_at) or {"at": None, "known_at": None}
-    if file.exists():
-        raise UsageError(f"{file} is there already")
     with (
         ctx.reader() as engine,
-        beside(file) as target,
+        beside(file, anew=True) as target,
         accessing(engine, "report", open_kfid, external_userid),
         ctx.out.counting(engine.position()) as done,
     ):

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
@@ -14,6 +13,7 @@ from cyclopts import App
 
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import UsageError
+from kfstate.cli.files import beside
 from kfstate.cli.output import Column
 from kfstate.cli.wecom_demo import AES_KEY, TOKEN, check_numbers, demo
 from kfstate.clock import SystemClock
@@ -93,11 +93,10 @@ def _say_settings(ctx: Context, wecom: "FakeWecom", callback: str, path: Path | 
     toml = "".join(f'{name} = "{value}"\n' for name, value in found.items())
     toml += "\n[callback]\n" + "".join(f'{name} = "{value}"\n' for name, value in hears.items())
     if path is not None:
-        with suppress(FileNotFoundError):
-            if not path.read_text(encoding="utf-8").startswith(_HEAD):
+        with beside(path, secret=True) as target:
+            if path.is_file() and not path.read_bytes().startswith(_HEAD.encode()):
                 raise UsageError(f"--settings: {path} is there, and was not written by this command")
-        path.write_text(_HEAD + toml, encoding="utf-8")
-        path.chmod(0o600)
+            target.write((_HEAD + toml).encode())
     if ctx.out.json:
         ctx.out.line({"settings": found | {"callback": hears}, "callback_url": callback})
     else:
