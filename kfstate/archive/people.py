@@ -9,7 +9,7 @@ from typing import IO, Any
 import attrs
 
 from kfstate.errors import ExtraError
-from kfstate.queries.entries import EntryView
+from kfstate.queries.entries import EntryView, said
 from kfstate.queries.views import readable
 from kfstate.service_state import KfServiceState
 
@@ -100,6 +100,9 @@ SHEETS = {"conversations": CONVERSATIONS, "sessions": SESSIONS, "messages": MESS
 """Every table by its name."""
 
 _SAID = {"customer_message", "servicer_message", "system_message", "message_sent"}
+_RESULTS = {"message_sent", "message_refused"}
+_OPEN = 10_000
+"""So many intents to send are kept that have no result yet; those of lost replies may never have one."""
 
 
 @attrs.frozen
@@ -116,17 +119,23 @@ class _Message:
 
 
 def messages(entries: Iterable[EntryView]) -> Iterator[_Message]:
-    """Yield what was said, for :data:`MESSAGES`; the text is None where it was erased, or where there is none."""
+    """Yield what was said, for :data:`MESSAGES`; the text is None where it was erased, or where there is none.
+
+    What the service said may stand in the intent alone: the entries begin early enough to have it.
+    """
+    intents: dict[int, tuple[str | None, str | None]] = {}
     for entry in entries:
+        if entry.kind == "message_intended":
+            intents[entry.position] = said(entry)
+            if len(intents) > _OPEN:
+                del intents[next(iter(intents))]
+        known = intents.pop(entry.cause, (None, None)) if entry.kind in _RESULTS and entry.cause else (None, None)
         if entry.kind not in _SAID:
             continue
-        payload = entry.payload if isinstance(entry.payload, dict) else {}
-        msgtype, text = payload.get("msgtype"), payload.get("text")
-        content = text.get("content") if isinstance(text, dict) else None
+        msgtype, text = said(entry)
         yield _Message(
             entry.position, entry.occurred_at, entry.open_kfid, entry.external_userid, entry.kind,
-            entry.servicer_userid, msgtype if isinstance(msgtype, str) else None,
-            content if isinstance(content, str) else None, entry.recorded_at,
+            entry.servicer_userid, msgtype or known[0], known[1] if text is None else text, entry.recorded_at,
         )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from kfstate.store.rows import EntryRow
 from kfstate.store.upcasting import SHIPPED, Upcasters
 from kfstate.wire.scan import nested
 
-__all__ = ["EntryView", "entries", "entry_views"]
+__all__ = ["EntryView", "entries", "entry_views", "said"]
 
 _COLUMNS = (
     "position", "kind", "stream", "servicer_to", "version", "kind_version", "occurred_at", "recorded_at", "actor",
@@ -120,6 +120,25 @@ def entry_views(conn: Connection, rows: Iterable[EntryRow], upcasters: Upcasters
     rows = list(rows)
     bodies = payloads(conn, (row.position for row in rows))
     return _views(conn, [(*(row[at] for at in _AT), bodies.get(row.position)) for row in rows], upcasters)
+
+
+def said(entry: EntryView) -> tuple[str | None, str | None]:
+    """Return type and text of a message; None where it has none, or was erased.
+
+    Those of ours stand in ``data``, as ``content`` or, in the form of the call, as ``message``.
+    """
+    payload = _within({"payload": entry.payload}, "payload")
+    data = _within(payload, "data") if entry.kind.startswith("message_") else {}
+    message = _within(data, "message")
+    texts = (_within(payload, "text").get("content"), _within(message, "text").get("content"), data.get("content"))
+    text = next((one for one in texts if isinstance(one, str)), None)
+    types = (payload.get("msgtype"), message.get("msgtype"), text and "text")
+    return next((one for one in types if isinstance(one, str)), None), text
+
+
+def _within(holder: dict[str, Any], name: str) -> dict[str, Any]:
+    found = holder.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _views(conn: Connection, rows: list[tuple[Any, ...]], upcasters: Upcasters) -> list[EntryView]:

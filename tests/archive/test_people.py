@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from kfstate.archive import people
 from kfstate.archive.people import CONVERSATIONS, MESSAGES, SESSIONS, messages, write_csv, write_xlsx
 from kfstate.engine import Engine
-from kfstate.testing import FrozenClock, customer_message, page, servicer_message
+from kfstate.testing import FrozenClock, customer_message, own_entry, page, servicer_message
 from tests.archive.world import sqlite
 from tests.engine.worlds import NOW
 
@@ -52,6 +53,51 @@ def test_csv(url: str) -> None:
         write_csv(target, CONVERSATIONS, engine.conversations())
         (now,) = rows_of(target.getvalue())
         assert ("由人工接待", "li", "1") == tuple(now[name] for name in ("状态", "接待人员", "会话序号"))
+
+
+def ours(kind: str, at: int, msgid: str, **facts: object) -> dict[str, Any]:
+    """Return an entry about a message of ours."""
+    return own_entry(kind, "wkA", "wm1", NOW + at, via="send_msg", msgid=msgid, actor="robot", **facts)
+
+
+def intent(at: int, msgid: str, text: str) -> dict[str, Any]:
+    """Return the intent to send a text, in the form in which calls are recorded."""
+    data = {"message": {"msgtype": "text", "text": {"content": text}}, "process": "p"}
+    return ours("message_intended", at, msgid, msgtype="text", data=data)
+
+
+def told(*entries: dict[str, Any]) -> list[tuple[str | None, str | None]]:
+    """Record entries, and return type and text of what a service said, as the table has them."""
+    with Engine("sqlite://", clock=FrozenClock.at(NOW + 99)) as engine:
+        for entry in entries:
+            engine.record(entry)
+        return [(one.msgtype, one.text) for one in messages(engine.read_all()) if one.kind == "message_sent"]
+
+
+def test_what_the_service_said() -> None:
+    """Its words stand in the entry itself, in one of two forms, or in the intent that led to it; or nowhere."""
+    whole = {"message": {"msgtype": "text", "text": {"content": "whole"}}}
+    found = told(
+        ours("message_sent", 0, "a", data={"content": "own"}),
+        ours("message_sent", 0, "b", data=whole),
+        ours("message_sent", 0, "c", msgtype="image", data={"content": 7, "message": []}),
+        ours("message_sent", 0, "d"),
+        intent(1, "1", "one"),
+        intent(2, "2", "two"),
+        ours("message_sent", 3, "2", msgtype="text"),
+        ours("message_sent", 4, "", cause=6),
+    )
+    own = [("text", "own"), ("text", "whole"), ("image", None), (None, None)]
+    assert [*own, ("text", "two"), ("text", "one")] == found
+
+
+def test_intents_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody heard of again is not kept for ever; what has its result, not at all."""
+    monkeypatch.setattr(people, "_OPEN", 1)
+    one, two = intent(1, "1", "one"), intent(2, "2", "two")
+    results = [ours("message_sent", 4, msgid) for msgid in "12"]
+    assert [(None, None), ("text", "two")] == told(one, two, *results)
+    assert [(None, None)] == told(one, two, ours("message_refused", 3, "2", errcode=95001), results[1])
 
 
 def test_every_column_is_there(url: str) -> None:

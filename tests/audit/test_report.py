@@ -124,6 +124,19 @@ def _leaves(story: Teller) -> list[str]:
         return [bytes(leaf).hex() for (leaf,) in query(conn, "SELECT leaf FROM kf_entry WHERE position > 1")]
 
 
+def test_words_of_the_service(tell: Teller) -> None:
+    """What the service said stands in the report, too: with the intent, or with the message."""
+    message = {"msgtype": "text", "text": {"content": "please wait"}}
+    tell(
+        said(0), own(1, "message_intended", via="send_msg", msgid="1", data={"message": message}),
+        own(2, "message_sent", via="send_msg", msgid="1", reason="a wait"),
+        own(3, "message_sent", via="send_msg", msgid="2", data={"content": "your turn"}),
+        own(4, "own_action", via="tagged", data={"content": "a tag"}),
+    )  # fmt: skip
+    text = read(tell.engine.audit.report(KF, USER)).text
+    assert [1, 1, 1, 0] == [text.count(words) for words in ("please wait", "a wait", "your turn", "a tag")]
+
+
 def test_report_without_words(story: Teller) -> None:
     """What people said, and the verification, can be left out; what was not known then is not in it."""
     page = story.engine.audit.report(KF, USER, _at(20), known_at=3, payloads=False, verified=False)

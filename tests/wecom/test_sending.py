@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kfstate.archive.people import messages
 from kfstate.errors import ArgumentError, RateLimitError, ReplyLostError, SendRefusedError
 from tests.wecom.desk import Desk
 
@@ -34,6 +35,7 @@ def test_entries(desk: Desk) -> None:
         sent.actor, intent.payload["request_id"], intent.payload["msgtype"], sent.payload["msgid"],
     )  # fmt: skip
     assert "您好" == intent.payload["data"]["message"]["text"]["content"]
+    assert ("text", "您好") == [(one.msgtype, one.text) for one in messages(desk.world.engine.read_all())][-1]
     assert (1, True) == (desk.view(customer).service_state, desk.agrees(customer))
 
 

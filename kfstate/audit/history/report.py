@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import attrs
 
@@ -10,7 +9,7 @@ from kfstate.audit.history import page
 from kfstate.audit.history.report_words import SAID, WORDS
 from kfstate.audit.history.timeline import BEIJING, Stretch, Timeline, lasting
 from kfstate.audit.history.words import Lang
-from kfstate.queries.entries import EntryView
+from kfstate.queries.entries import EntryView, said
 from kfstate.queries.views import SessionView, StepView
 from kfstate.service_state import KfServiceState
 from kfstate.store.verify import Verified
@@ -221,11 +220,10 @@ class _Writer:
 
 def _said(entry: EntryView | None) -> str | None:
     """Return what an entry says in words, where it says any: a text, or what kind of message it was."""
-    payload: Any = None if entry is None else entry.payload
-    if not isinstance(payload, dict):
+    if entry is None or not isinstance(entry.payload, dict):
         return None
-    text = payload.get("text")
-    if isinstance(text, dict) and isinstance(text.get("content"), str):
-        return str(text["content"])
-    reason, msgtype = payload.get("reason"), payload.get("msgtype")
+    msgtype, text = said(entry)
+    if text is not None:
+        return text
+    reason = entry.payload.get("reason")
     return str(reason) if reason else f"[{msgtype}]" if msgtype and msgtype != "event" else None
