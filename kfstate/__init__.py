@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         VersionConflictError,
         WecomError,
         WireError,
+        WorkerLostError,
     )
     from kfstate.feed import DeadLetterView, Event, Projection, Projections, Subscription, SubscriptionView
     from kfstate.intake import CursorMove, Problem, Report
@@ -233,6 +234,7 @@ __all__ = [
     "WecomError",
     "WhatIf",
     "WireError",
+    "WorkerLostError",
     "__version__",
     "as_json",
     "check_proof",
@@ -261,7 +263,7 @@ _HOMES = {
         "StorageFullError", "StoreError", "StrictOutcomeError", "TransactionError", "UndoneError",
         "UnknownConversationError", "UnknownCustomerError", "UnknownDeadLetterError", "UnknownHoldError",
         "UnknownSubscriptionError", "UnreachableError", "UpcasterError", "VersionConflictError", "WecomError",
-        "WireError",
+        "WireError", "WorkerLostError",
     ),
     "feed": ("DeadLetterView", "Event", "Projection", "Projections", "Subscription", "SubscriptionView"),
     "intake": ("CursorMove", "Problem", "Report"),

@@ -7,7 +7,7 @@ from typing import IO
 from kfstate.archive import ndjson
 from kfstate.archive.restoring import restore
 from kfstate.archive.results import Erased, Exported, Restored
-from kfstate.errors import ArchiveError
+from kfstate.errors import ArchiveError, ArgumentError
 from kfstate.projections.building import Site
 from kfstate.store.checkpoint import Checkpoint
 from kfstate.store.crew import Crew
@@ -38,6 +38,7 @@ class Archive:
         :class:`~kfstate.errors.ExtraError`, :class:`~kfstate.errors.ArchiveError`,
         :class:`~kfstate.errors.CheckpointError` where the archive is of another log.
         """
+        _check(until)
         from kfstate.archive import erasing, exporting  # noqa: PLC0415 (the extra may be missing)
 
         erasing.follow(self._database.reading, folder)
@@ -60,8 +61,14 @@ class Archive:
         self, target: IO[bytes], *, until: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Checkpoint:
         """Write the log, or what is up to position ``until``, as NDJSON, and return where it ends."""
+        _check(until)
         position, chain = ndjson.write_log(self._database.reading, target, until=until, progress=progress)
         return Checkpoint(position, chain.hex())
+
+
+def _check(until: int | None) -> None:
+    if until is not None and until < 1:
+        raise ArgumentError("until", str(until), "a position from 1 on")
 
 
 def import_log(

@@ -39,8 +39,8 @@ def accessing(
     told: list[str] = []
     try:
         yield told
-    except Exception as error:
-        told[:] = [type(error).__name__]
+    except BaseException as error:
+        told[:] = ["interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__]
         raise
     finally:
         engine.audit.accessed(

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import UsageError
+from kfstate.cli.listing import at_least
 from kfstate.cli.live import opened
 from kfstate.service_state import KfServiceState
 
@@ -134,8 +135,7 @@ def assign(
         settings: A TOML file with settings; the environment goes before it.
         ctx: The settings of this run.
     """
-    if capacity is not None and capacity < 0:
-        raise UsageError(f"--capacity: {capacity} is less than 0")
+    at_least(0, "--capacity", capacity)
     from kfstate.wecom import least_loaded
 
     def choose(among: "Candidates") -> str | None:

@@ -8,9 +8,9 @@ from kfstate.cli.accessing import accessing, noted
 from kfstate.cli.context import Context, Given
 from kfstate.cli.cursors import join, split
 from kfstate.cli.exits import UsageError
-from kfstate.cli.listing import most_of, one_more, show_page
+from kfstate.cli.listing import at_least, most_of, one_more, show_page
 from kfstate.cli.tables import CONVERSATIONS, SESSIONS, conversation_facts, then_facts
-from kfstate.cli.times import place_of
+from kfstate.cli.times import number_of, place_of
 from kfstate.service_state import KfServiceState
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def conversations(
         "state": state, "account": account, "servicer": servicer, "doubt": _doubt(doubt),
         "evidence": _evidence(evidence), "older_than": older_than, "as_of_log": as_of_log,
     }  # fmt: skip
-    if older_than is not None and older_than < 0:
-        raise UsageError(f"--older-than: {older_than} is less than 0")
+    at_least(0, "--older-than", older_than)
     start = split(after, "EXTERNAL_USERID", "OPEN_KFID") if after else None
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
@@ -172,9 +171,10 @@ def _session_cursor(after: str | None) -> tuple[str, str, int] | None:
     if not after:
         return None
     customer, account, number = split(after, "EXTERNAL_USERID", "OPEN_KFID", "SESSION")
-    if not number.isdecimal():
+    session = number_of(number)
+    if session is None:
         raise UsageError(f'--after "{after}": "{number}" is no number of a session')
-    return customer, account, int(number)
+    return customer, account, session
 
 
 def _doubt(doubt: str | None) -> str | None:

@@ -38,7 +38,8 @@ MEANINGS = {
     Exit.REJECTED: "something was rejected, or a check failed; the rest is done",
     Exit.USAGE: "the command line, a setting, or a machine or file that they name is wrong; nothing was done",
     Exit.UNKNOWN_CONVERSATION: "no entry of this conversation, or customer, is in the log",
-    Exit.DATABASE: "the database is not there, cannot be opened, is locked, or has another schema",
+    Exit.DATABASE: "the database is not there, cannot be opened, is locked, or has another schema; "
+    "or a process at work on it was killed",
     Exit.CONFLICT: "a stream or a cursor is not where the caller expected it, or somebody else was quicker",
     Exit.BUG: "a bug in kfstate; please report it",
     Exit.INTERRUPTED: "interrupted (Ctrl-C); what was stored before stays stored",

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from kfstate.cli.accessing import noted, who
 from kfstate.cli.context import Context, Given
 from kfstate.cli.exits import UsageError
-from kfstate.cli.listing import show_all
+from kfstate.cli.listing import at_least, show_all
 from kfstate.cli.tables import ACCESSES, HOLDS, RECEIPTS
 from kfstate.cli.times import time_of
 
@@ -196,6 +196,7 @@ def access(
         limit: At most so many.
         ctx: The settings of this run.
     """
+    at_least(1, "--limit", limit)
     with ctx.reader() as engine:
         found = engine.audit.accesses(
             action=action, actor=by, customer=customer, since=time_of("--since", since), limit=limit

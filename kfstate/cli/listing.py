@@ -8,16 +8,21 @@ from kfstate.cli.context import Context
 from kfstate.cli.exits import UsageError
 from kfstate.cli.output import Column
 
-__all__ = ["ON_TERMINAL", "most_of", "one_more", "show_all", "show_page"]
+__all__ = ["ON_TERMINAL", "at_least", "most_of", "one_more", "show_all", "show_page"]
 
 ON_TERMINAL = 50
 """How many rows a table has, unless told otherwise."""
 
 
+def at_least(least: int, option: str, number: int | None) -> None:
+    """Refuse a number that is too small."""
+    if number is not None and number < least:
+        raise UsageError(f"{option}: {number} is less than {least}")
+
+
 def most_of(ctx: Context, limit: int | None) -> int | None:
     """Return how many rows to print; None: all."""
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit: {limit} is less than 1")
+    at_least(1, "--limit", limit)
     return ON_TERMINAL if limit is None and not ctx.out.json else limit
 
 

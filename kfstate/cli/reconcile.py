@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kfstate.cli.context import Context, Given
-from kfstate.cli.exits import Exit, UsageError
+from kfstate.cli.exits import Exit
+from kfstate.cli.listing import at_least
 from kfstate.cli.live import opened
 from kfstate.cli.tables import DRIFTS, FAILURES
 
@@ -35,8 +36,7 @@ def reconcile(
         everything: Every session that runs, and every conversation of the last 48 hours, however sure its state is.
         ctx: The settings of this run.
     """
-    if readings is not None and readings < 1:
-        raise UsageError(f"--readings: {readings} is less than 1")
+    at_least(1, "--readings", readings)
     with opened(ctx, settings) as live:
         done = live.reconcile(readings=readings, everything=everything)
     _show(ctx, done)

@@ -7,8 +7,9 @@ from cyclopts import Parameter
 from kfstate.cli.accessing import noted
 from kfstate.cli.context import Given
 from kfstate.cli.exits import UsageError
-from kfstate.cli.listing import most_of, one_more, show_page
+from kfstate.cli.listing import at_least, most_of, one_more, show_page
 from kfstate.cli.tables import ANOMALIES, CODES, FATES
+from kfstate.cli.times import number_of
 
 __all__ = ["anomalies", "codes", "fates"]
 
@@ -33,13 +34,14 @@ def anomalies(
         ctx: The settings of this run.
     """
     position, _, last = (after or "").partition("/")
-    if after and not (position.isdecimal() and last):
+    number = number_of(position)
+    if after and (number is None or not last):
         raise UsageError(f'--after "{after}": no POSITION/KIND')
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
         noted(ctx, engine, "list", detail="anomalies", open_kfid=account, external_userid=customer)
         found = engine.anomalies(
-            kind=kind, open_kfid=account, external_userid=customer, after=(int(position), last) if after else None,
+            kind=kind, open_kfid=account, external_userid=customer, after=None if number is None else (number, last),
             limit=one_more(most),
         )  # fmt: skip
         show_page(ctx, ANOMALIES, found, most, lambda view: f"{view.position}/{view.kind}")
@@ -64,6 +66,7 @@ def fates(
         after: Go on after this position.
         ctx: The settings of this run.
     """
+    at_least(0, "--after", after)
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
         noted(ctx, engine, "list", detail="fates", open_kfid=account, external_userid=customer)
@@ -93,6 +96,7 @@ def codes(
         after: Go on after this position.
         ctx: The settings of this run.
     """
+    at_least(0, "--after", after)
     most = most_of(ctx, limit)
     with ctx.reader() as engine:
         noted(ctx, engine, "list", detail="codes", open_kfid=account, external_userid=customer)

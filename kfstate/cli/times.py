@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import TypedDict
 
-from kfstate.cli.exits import UsageError
+from kfstate.cli.exits import LARGEST, UsageError
 
-__all__ = ["Place", "place_of", "time_of"]
+__all__ = ["Place", "number_of", "place_of", "time_of"]
 
 
 class Place(TypedDict):
@@ -36,6 +36,11 @@ def time_of(option: str, text: str | None) -> datetime | None:
 
 
 def _known_at(text: str | None) -> datetime | int | None:
-    if text and text.isascii() and text.isdigit():
-        return int(text)
-    return time_of("--known-at", text)
+    number = number_of(text or "")
+    return time_of("--known-at", text) if number is None else number
+
+
+def number_of(text: str) -> int | None:
+    """Return the number that a text is; None where it is none, or a larger one than databases have."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else LARGEST
+    return number if number < LARGEST else None

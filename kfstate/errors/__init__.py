@@ -43,6 +43,7 @@
         ├── CheckpointError         the log is not the one that was read up to there
         ├── LeaseLostError          another runner has taken over
         ├── ProjectionError         a projection cannot be built, switched or run
+        ├── WorkerLostError         one of several processes ended before its work was done
         └── CorruptLogError         the chain does not verify
 
 The default message of an error is the first line of its docstring; the facts are attributes.
@@ -96,6 +97,7 @@ from kfstate.errors.store import (
     TransactionError,
     UndoneError,
     VersionConflictError,
+    WorkerLostError,
 )
 
 __all__ = [
@@ -142,4 +144,5 @@ __all__ = [
     "VersionConflictError",
     "WecomError",
     "WireError",
+    "WorkerLostError",
 ]

@@ -23,6 +23,7 @@ __all__ = [
     "TransactionError",
     "UndoneError",
     "VersionConflictError",
+    "WorkerLostError",
 ]
 
 
@@ -181,3 +182,13 @@ class ProjectionError(StoreError):
     name: str
     version: int
     reason: str
+
+
+@attrs.define(slots=False, str=False, eq=False)
+class WorkerLostError(StoreError):
+    """One of several processes ended before its work was done; as a rule it was killed for want of memory: take fewer.
+
+    What was done before stays done, as far as it was stored. ``processes`` is how many there were.
+    """
+
+    processes: int

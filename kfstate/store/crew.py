@@ -6,14 +6,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from kfstate.concurrency import Signal
-from kfstate.errors import ArgumentError
+from kfstate.errors import ArgumentError, WorkerLostError
 from kfstate.store.database import Database
 from kfstate.store.sqlite import in_memory
 
@@ -72,7 +73,7 @@ class Crew:
         """Begin with the tasks, and return what yields number and result of each, in the order in which they end.
 
         Job and tasks are plain data, for they go to other processes; there are no more than ``ahead`` for each at a
-        time. Once ``stop`` is raised no more is yielded.
+        time. Once ``stop`` is raised no more is yielded. Raises :class:`~kfstate.errors.WorkerLostError`.
         """
         stop = stop or self._signal()
         numbered = enumerate(tasks)
@@ -89,7 +90,7 @@ class Crew:
     def _begun(
         self, pool: ProcessPoolExecutor, job: _Job[_Task, _Found], tasks: Iterator[tuple[int, _Task]], ahead: int
     ) -> "_Doing[_Task, _Found]":
-        doing = _Doing(pool, job, tasks)
+        doing = _Doing(pool, job, tasks, self.processes)
         doing.begin(ahead * self.processes)
         return doing
 
@@ -108,7 +109,7 @@ class Crew:
             for future in ended:
                 number = doing.waiting.pop(future)
                 doing.begin(1)
-                yield number, future.result()
+                yield number, doing.result(future)
             if not ended:
                 pause.wait(_LOOK)
 
@@ -120,20 +121,35 @@ class Crew:
                 pause.wait(_LOOK)
             del doing.waiting[future]
             doing.begin(1)
-            yield future.result()
+            yield doing.result(future)
 
 
 class _Doing(Generic[_Task, _Found]):
     """Tasks that were begun, and those to come."""
 
-    def __init__(self, pool: ProcessPoolExecutor, job: _Job[_Task, _Found], tasks: Iterator[tuple[int, _Task]]) -> None:
+    def __init__(
+        self, pool: ProcessPoolExecutor, job: _Job[_Task, _Found], tasks: Iterator[tuple[int, _Task]], processes: int
+    ) -> None:
         self.waiting: dict[Future[_Found], int] = {}
-        self._pool, self._job, self._tasks = pool, job, tasks
+        self._pool, self._job, self._tasks, self._processes = pool, job, tasks, processes
 
     def begin(self, tasks: int) -> None:
         """Begin with so many further tasks, as far as there are any."""
         for number, task in islice(self._tasks, tasks):
-            self.waiting[self._pool.submit(_run, self._job, task)] = number
+            with self._together():
+                self.waiting[self._pool.submit(_run, self._job, task)] = number
+
+    def result(self, future: Future[_Found]) -> _Found:
+        """Return the result of a task that has ended."""
+        with self._together():
+            return future.result()
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenExecutor as error:
+            raise WorkerLostError(self._processes) from error
 
 
 def cores() -> int:

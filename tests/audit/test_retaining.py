@@ -174,6 +174,7 @@ def test_the_access_log(engine: Engine, clock: FrozenClock) -> None:
     (found,) = engine.audit.accesses(action="show", customer=shown.customer)
     assert (None, shown.customer) == (found.external_userid, found.customer)
     since = datetime.fromtimestamp(clock.now() / 1_000_000 + 1, UTC)
+    assert () == engine.audit.accesses(limit=0) == engine.audit.accesses(limit=-1)
     assert () == engine.audit.accesses(since=since) == engine.audit.accesses(actor="eve")
     for wrong in ({"actor": ""}, {"actor": "x" * 129}, {"action": "y" * 41}, {"detail": "of wmOne"}):
         with pytest.raises(ArgumentError):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kfstate.engine import Engine
+from kfstate.errors import WorkerLostError
 from tests.cli.runner import kfstate
 
 __all__: list[str] = []
@@ -44,6 +45,33 @@ def test_tables(sampled: Path, tmp_path: Path) -> None:
     with Engine(f"sqlite:///{sampled}") as engine:
         assert {"csv messages", "csv sessions"} <= {seen.detail for seen in engine.audit.accesses(action="export")}
     assert "开始方式" in (tmp_path / "sessions.csv").read_text("utf-8-sig")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (BrokenPipeError(), 141, "BrokenPipeError"),
+        (WorkerLostError(2), 4, "WorkerLostError"),
+    ],
+    ids=lambda end: end[2],
+)
+def test_broken_off(
+    sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: tuple[BaseException, int, str]
+) -> None:
+    """The access log has how it ended, and nothing half written is there."""
+    error, code, told = end
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    for name, command in (("write", "export ndjson"), ("export", "archive export")):
+        monkeypatch.setattr(f"kfstate.archive.face.Archive.{name}", fails)
+        done = kfstate("--db", str(sampled), *command.split(), tmp_path / "log")
+        assert (code, code != 141) == (done.code, bool(done.err)), done
+    with Engine(f"sqlite:///{sampled}") as engine:
+        assert [told] * 2 == [seen.result for seen in engine.audit.accesses(action="export")][-2:]
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_errors(sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

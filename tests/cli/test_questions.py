@@ -124,6 +124,26 @@ def test_ids_with_any_printable_character() -> None:
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "export ndjson log --until 0", "export ndjson --until -1", "archive export log --until 0",
+        "audit access --limit 0", "audit access --limit -1", "events --limit 0", "events --after -1",
+        "anomalies --limit 0", "fates --limit 0", "fates --after -1", "codes --limit 0", "codes --after -1",
+        "conversations --older-than -1", "sessions --limit -1", "reconcile --readings 0", "verify --first 0",
+        "verify --last 0", "assign wk wm --capacity -1",
+    ],
+)  # fmt: skip
+def test_numbers_too_small(sampled: Path, tmp_path: Path, words: str) -> None:
+    """They leave with 2 and one line on stderr that names them, print nothing, and make no file."""
+    done = kfstate("--db", sampled, *words.split())
+    assert (2, "", 1) == (done.code, done.out, len(done.err.splitlines())), done
+    name, number = words.split()[-2:]
+    assert name.removeprefix("--") in done.err
+    assert number in done.err
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     "options",
     [
         ("--after", "one"), ("--after", "a/b/c"), ("--after", "/b"), ("--limit", "0"), ("--limit", "many"),

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kfstate.concurrency import THREADS
+from kfstate.errors import WorkerLostError
+from kfstate.store.crew import Crew
+from kfstate.store.database import Database
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,6 +35,24 @@ def test_none_is_left(url: str, tmp_path: Path, how: str) -> None:
     assert (0 if how == "killed" else 1) == said.count("Traceback (most recent call last)"), said
     until(lambda: not any(runs(pid) for pid in asleep(tmp_path)))
     assert 2 == len(asleep(tmp_path))
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("way", ["each", "in_order"])
+def test_one_is_killed(url: str, way: str) -> None:
+    """That is an error of ours, whoever waits for the result; there is none to begin with anything more."""
+    with Crew(Database(url), 2, THREADS.signal) as crew:
+        with pytest.raises(WorkerLostError) as caught:
+            list(getattr(crew, way)(killed, ["x"]))
+        assert 2 == caught.value.processes
+        with pytest.raises(WorkerLostError, match="memory"):
+            crew.each(killed, ["y"])
+
+
+def killed(_: Database, __: str) -> None:
+    """End this process as a system does that has no memory left."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def asleep(folder: Path) -> list[int]:

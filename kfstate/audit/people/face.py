@@ -226,7 +226,7 @@ class Keeping:
         """Return who looked at what, in order; ``customer`` is the number of a row in ``kf_name``."""
         with self._site.database.reading() as conn:
             return access.accesses(
-                conn, corp_id=self._corp_id, action=action, actor=actor, customer=customer, limit=limit,
+                conn, corp_id=self._corp_id, action=action, actor=actor, customer=customer, limit=max(0, limit),
                 since=0 if since is None else moment("since", since),
             )  # fmt: skip
 
