@@ -7,6 +7,7 @@ lock on the folder, which ends with the process. Beside the parts lies what was 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ LAYOUT_VERSION = 1
 _MANIFEST = "part.json"
 _LOCK = ".lock"
 _NEW = ".new-"
+_OURS = re.compile(rf"{re.escape(_NEW)}(compacted-[0-9]{{15}}-)?[0-9]{{15}}")
+"""What a writer leaves that was killed; a folder may have more than the archive."""
 
 
 @attrs.frozen
@@ -167,7 +170,8 @@ def writing(folder: Path) -> Iterator[None]:
         with (folder / _LOCK).open("a+b") as file:
             _locked(folder, file)
             for path in folder.glob(f"{_NEW}*"):
-                shutil.rmtree(path)
+                if _OURS.fullmatch(path.name):
+                    shutil.rmtree(path)
             for part in read_parts(folder):
                 _tidy(folder / part.folder, part)
             yield

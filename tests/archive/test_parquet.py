@@ -164,6 +164,25 @@ def test_a_killed_export(log: Database, source: str, empty: str, folder: Path, m
     assert dump(source) == dump(empty)
 
 
+def test_what_is_of_others_stays(log: Database, folder: Path) -> None:
+    """Only what a writer makes is removed: what is no more a part as well as what is not one yet."""
+    first, last = f"{1:015}", f"{40:015}"
+    ours = [f".new-{first}", f".new-compacted-{first}-{last}"]
+    theirs = [
+        ".new-releases",
+        ".new-",
+        ".new-1",
+        f".new-{first}.bak",
+        f".new-{first}-{last}",
+        f".new-compacted-{first}",
+    ]
+    for name in (*ours, *theirs):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").touch()
+    export(log, folder)
+    assert sorted(theirs) == sorted(path.name for path in folder.glob(".new-*"))
+
+
 def test_one_writer(log: Database, folder: Path) -> None:
     """While one writes, another one is refused."""
     with layout.writing(folder), pytest.raises(ArchiveError, match="somebody else"):
