@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import attrs
@@ -165,10 +166,23 @@ def write_xlsx(target: IO[bytes], sheets: Mapping[str, Iterable[object]], *, wor
     """
     try:
         import xlsxwriter  # noqa: PLC0415 (the extra may be missing)
+        from xlsxwriter.exceptions import FileCreateError  # noqa: PLC0415
     except ImportError as error:
         raise ExtraError(needed="xlsxwriter", remedy='pip install "kfstate[archive]"') from error
-    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    book, counts = xlsxwriter.Workbook(target, options), dict[str, int]()
+    # What was said lies in files until the end, which are to go with this call, whatever ends it.
+    with TemporaryDirectory(prefix="kfstate-", ignore_cleanup_errors=True) as folder:
+        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "tmpdir": folder}
+        book = xlsxwriter.Workbook(target, options)
+        counts = _fill_all(book, sheets, word)
+        try:
+            book.close()
+        except FileCreateError as error:
+            raise error.args[0] from None  # the OSError
+    return counts
+
+
+def _fill_all(book: Any, sheets: Mapping[str, Iterable[object]], word: Word) -> dict[str, int]:
+    counts = dict[str, int]()
     head, time = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
     for name, rows in sheets.items():
         sheet, at, number, page = SHEETS[name], 0, 0, None
@@ -180,7 +194,6 @@ def write_xlsx(target: IO[bytes], sheets: Mapping[str, Iterable[object]], *, wor
         if page is None:
             _page(book, sheet, head, more=False, count=0)
         counts[name] = at
-    book.close()
     return counts
 
 

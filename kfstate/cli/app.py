@@ -168,7 +168,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     tokens = ["./-" if word == "-" else word for word in (sys.argv[1:] if arguments is None else arguments)]
     try:
         code = _run(tokens)
-        sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
         return Exit.CLOSED_PIPE
@@ -182,7 +181,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _run(tokens: list[str]) -> int:
     _sources.set({})
     try:
-        return int(build().meta(tokens, exit_on_error=False, print_error=False) or 0)
+        code = int(build().meta(tokens, exit_on_error=False, print_error=False) or 0)
+        sys.stdout.flush()
     except CycloptsError as error:
         return _leave(Exit.USAGE, " ".join(f"{error}; see `kfstate --help`".split()))
     except (BrokenPipeError, SystemExit):
@@ -193,11 +193,14 @@ def _run(tokens: list[str]) -> int:
             traceback.print_exc()
             return _leave(Exit.BUG, f"a bug in kfstate: {type(error).__name__}: {error}")
         return _leave(*found)
+    return code
 
 
 def _leave(code: Exit, line: str) -> int:
-    with suppress(BrokenPipeError):
+    try:
         sys.stdout.flush()
+    except OSError:
+        _drop_output()
     print(f"kfstate: {line}", file=sys.stderr)
     return code
 

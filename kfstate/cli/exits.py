@@ -1,6 +1,7 @@
 """Exit codes, and which error leads to which."""
 
 import enum
+import errno
 import sys
 
 from kfstate.errors import (
@@ -47,6 +48,7 @@ MEANINGS = {
 }
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LARGEST = 1 << 63
 """No database has a number as large as this."""
 
@@ -72,10 +74,12 @@ def exit_of(error: Exception) -> tuple[Exit, str] | None:
         return Exit.DATABASE, line
     if isinstance(error, KfstateError):
         return Exit.REJECTED, line
-    return _of_driver(error)
+    return _of_others(error)
 
 
-def _of_driver(error: Exception) -> tuple[Exit, str] | None:
+def _of_others(error: Exception) -> tuple[Exit, str] | None:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return Exit.USAGE, f"the output cannot be written ({error.strerror})"
     if "sqlalchemy" in sys.modules:
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 

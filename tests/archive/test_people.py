@@ -1,9 +1,13 @@
 """Tables for people: what stands in them, in which language and time, and nothing that a spreadsheet would run."""
 
 import csv
+import errno
+import gc
 import io
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -124,6 +128,30 @@ def test_xlsx(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "s" == book["消息"].cell(2, 8).data_type
     assert "-1�" == list(book["消息 2"].values)[1][7]
     assert tuple(CONVERSATIONS.columns) == next(iter(book["会话现状"].values))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_no_words_are_left(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """What a workbook is made of lies in files; they go, also where it is broken off or has no room."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+    def said(engine: Engine) -> Iterator[object]:
+        yield from messages(engine.read_all())
+        assert [] != list(tmp_path.rglob("*"))
+        if error is KeyboardInterrupt:
+            raise error
+
+    with Engine(url) as engine, pytest.raises(error):
+        write_xlsx(Full(), {"messages": said(engine)})
+    gc.collect()  # what the package leaves open says so here
+    assert [] == list(tmp_path.iterdir())
 
 
 WITHOUT = """

@@ -1,5 +1,6 @@
 """The gate names exactly the sessions that a candidate machine changes, and what its figures would be."""
 
+import errno
 import json
 import random
 import threading
@@ -268,6 +269,17 @@ def test_other_files_are_left_alone(lived: Engine, tmp_path: Path, content: byte
     with pytest.raises(ArgumentError, match="journal"):
         ran(lived, planted(), how=Spreading(journal=path))
     assert content == path.read_bytes()
+
+
+def test_no_room_for_a_journal(lived: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is said of the journal; there, what is done already is gone on with later."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("kfstate.audit.trials.journal.os.fsync", full)
+    with pytest.raises(ArgumentError, match=r"journal.*full"):
+        ran(lived, planted(), how=Spreading(journal=tmp_path / "journal"))
 
 
 def test_journal_of_another_log(lived: Engine, fresh: Fresh, tmp_path: Path) -> None:

@@ -154,6 +154,23 @@ def test_a_pipe_that_closes(sampled: Path) -> None:
     assert 141 == process.wait()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_disk_that_is_full() -> None:
+    """Output that cannot be written is no bug of ours: it is said in one line."""
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*CALL, "machine", "check"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment,
+            check=False,
+        )
+    assert (2, "kfstate: the output cannot be written (No space left on device)\n") == (done.returncode, done.stderr)
+
+
 def test_interrupted() -> None:
     """Ctrl-C ends a command with 130 and one line."""
     with subprocess.Popen(

@@ -1,6 +1,7 @@
 """`audit gate`, `compare`, `what-if`, and machines as files: exit codes, JSON, tables, and what is refused."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ WRONG = [
     (("gate", "--machine", "1", "--processes", "0"), 2, "processes"),
     (("gate", "--machine", "1", "--journal", "bad.toml"), 2, "journal"),
     (("gate", "--machine", "1", "--journal", "no/folder/j"), 2, "No such file"),
+    (("gate", "--machine", "1", "--journal", os.devnull), 2, "it is none"),
     (("gate", "--machine", "1", "--sample", "0.0000001"), 2, "sample"),
     (("gate", "--machine", "1", "--corp-id", "another"), 2, "corp_id"),
     (("gate", "--machine", "1", "--accepted", "words.toml"), 2, "zzz"),

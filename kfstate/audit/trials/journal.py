@@ -33,9 +33,9 @@ class Journal:
         self.parts: dict[int, bytes] = {}
         """The parts that are done."""
         try:
-            self._file: IO[bytes] = self._path.open("ab+")
+            self._file = self._open()
         except OSError as error:
-            raise ArgumentError("journal", str(path), f"a file that can be written ({error.strerror})") from error
+            raise self._refused(error) from error
         try:
             self._read()
         except BaseException:
@@ -62,10 +62,18 @@ class Journal:
         """Note what came of a part."""
         self._write({"part": number, "is": msgspec.Raw(part)})
 
+    def _open(self) -> IO[bytes]:
+        if self._path.exists() and not self._path.is_file():
+            raise OSError(None, "it is none")
+        return self._path.open("ab+")
+
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(msgspec.json.encode(line) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(msgspec.json.encode(line) + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._refused(error) from error
 
     def _read(self) -> None:
         self._file.seek(0)
@@ -100,6 +108,9 @@ class Journal:
         if head.form != _FORM or head.work != self._work:
             raise self._wrong()
         self.scope = head.scope
+
+    def _refused(self, error: OSError) -> ArgumentError:
+        return ArgumentError("journal", str(self._path), f"a file that can be written ({error.strerror})")
 
     def _wrong(self) -> ArgumentError:
         return ArgumentError(
