@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-TAGS = """
-    corp_id stream_kind open_kfid customer servicer position version recorded_at sort_second tie again kind_version
-    commitment kind ref code actor occurred_at origin pull ordinal msgtype change_type service_state servicer_from
-    servicer_to errcode menu_click via counts target as_kind fail_type reject_switch receiving stop_type code_kind
-    manage_privilege from_at cause
-""".split()  # noqa: SIM905 (the order is the point: tag 1, 2, 3, …)
+TAGS = """corp_id stream_kind open_kfid customer servicer position version recorded_at sort_second tie again
+    kind_version commitment kind ref code actor occurred_at origin pull ordinal msgtype change_type service_state
+    servicer_from servicer_to errcode menu_click via counts target as_kind fail_type reject_switch receiving stop_type
+    code_kind manage_privilege from_at cause""".split()  # noqa: SIM905 (the order is the point: tag 1, 2, 3, …)
 DIGESTS = ("commitment", "customer", "servicer", "servicer_from", "servicer_to")
 
 
-def sha(start: str, data: bytes) -> str:
-    """Hash, in hex; ``start`` is in hex, too."""
+def sha(start: str, data: bytes, size: int = 0) -> str:
+    """Hash, in hex; ``start`` is in hex, too, and has ``size`` bytes: a longer salt has taken some of its value."""
+    if size not in (0, len(bytes.fromhex(start))):
+        raise ValueError(start)
     return hashlib.sha256(bytes.fromhex(start) + data).hexdigest()
 
 
@@ -53,7 +53,8 @@ class Log:
                 return (line["kfstate_log"], line["after"], line["chain"]) == (1, 0, self.link)
             case ["kf_name"] if (row := line["kf_name"])["id"] not in self.names:
                 self.names[row["id"]] = row["commitment"]
-                return "value" not in row or row["commitment"] == sha(row["salt"], row["value"].encode())
+                erased = not row.keys() & {"salt", "value", "folded"}
+                return erased or row["commitment"] == sha(row["salt"], row["value"].encode(), 16)
             case ["kf_stream"] if (row := line["kf_stream"])["id"] not in self.streams:
                 told = [row[key] for key in ("corp_id", "kind", "open_kfid", "customer", "servicer")]
                 return bool(self.streams.setdefault(row["id"], told))
@@ -68,13 +69,12 @@ class Log:
         fields |= {key: self.names[fields.get(key, 0)] for key in DIGESTS[1:]}
         leaf = sha(f"00{row['form']:02x}", canonical(fields))
         body = payload["body"].encode() if "body" in payload else bytes.fromhex(payload.get("body_hex", ""))
-        kept = sha(payload["salt"], body) if payload else row["commitment"]  # neither salt nor body: erased
+        kept = sha(payload["salt"], body, 16) if payload else row["commitment"]  # neither salt nor body: erased
         place = [self.at + 1, self.versions.get(row["stream"], 0) + 1, max(self.recorded, row["recorded_at"])]
         names = ("form", "leaf", "chain", "commitment", "position", "version", "recorded_at")
-        if [row[name] for name in names] != [1, leaf, sha("01" + self.link + leaf, b""), kept, *place]:
-            return False
-        self.at, self.versions[row["stream"]], self.recorded, self.link = *place, row["chain"]
-        return True
+        if holds := [row[name] for name in names] == [1, leaf, sha("01" + self.link + leaf, b""), kept, *place]:
+            self.at, self.versions[row["stream"]], self.recorded, self.link = *place, row["chain"]
+        return holds
 
 
 def verify(lines: Iterable[str], anchor: str = "") -> str:

@@ -32,6 +32,7 @@ __all__ = [
     "commit",
     "first_link",
     "leaf",
+    "proves",
     "stream_prefix",
 ]
 
@@ -103,6 +104,17 @@ _HASHED = b"\x00" + bytes((FORM,))
 def commit(salt: bytes, value: bytes) -> bytes:
     """Return the commitment to a payload or an id: it proves the value, and nothing about it once the salt is gone."""
     return _sha256(salt + value).digest()
+
+
+def proves(salt: Any, value: Any, commitment: bytes) -> bool:
+    """Tell whether these are what was committed to; whatever a column held, or a file.
+
+    Nothing in the hash says where the salt ends: one that is longer has taken the beginning of the value.
+    """
+    try:
+        return len(salt) == SALT_BYTES and _sha256(salt + value).digest() == commitment
+    except TypeError:
+        return False
 
 
 def first_link(log_id: bytes, created_at: int) -> bytes:

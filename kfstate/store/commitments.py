@@ -61,12 +61,15 @@ class Commitments:
         for id_, corp_id, kind, salt, value, folded, commitment in query_in(self.conn, sql, sorted(ids)):
             self.commitments[id_] = bytes(commitment)
             kinds[id_] = as_text(kind), as_text(corp_id)
-            if value is None:
+            if salt is value is folded is None:
                 self.erased.add(id_)
                 continue
+            if salt is None or value is None or folded is None:
+                self.bad[id_] = f"name {id_} is erased in part only"
+                continue
             text = as_text(value)
-            kept = salt is not None and form.commit(bytes(salt), text.encode()) == commitment
-            if not kept or folded is None or as_text(folded) != fold_name(as_text(kind), text):
+            kept = form.proves(salt, text.encode(), commitment)
+            if not kept or as_text(folded) != fold_name(as_text(kind), text):
                 self.bad[id_] = f"name {id_} is not what was committed to"
         for id_ in ids - self.commitments.keys():
             self.bad[id_] = f"name {id_} is missing"

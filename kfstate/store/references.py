@@ -13,17 +13,20 @@ from kfstate.store.dialect import as_text, query, query_in
 from kfstate.store.rows import EntryRow
 from kfstate.store.tables import metadata
 
-__all__ = ["References", "beyond", "identified"]
+__all__ = ["CLEARED", "References", "beyond", "identified"]
 
 _POINTERS = ("kf_payload", "kf_archive_mark", "kf_identity", "kf_projection", "kf_subscription")
 _PAGE = 20_000
+_KNOWN = 1
+CLEARED = 2
+"""Of what is known of an identity: that it has no digest of the content."""
 
 
 @attrs.define
 class References:
     """The pulls and machines that entries name, as far as they were looked up.
 
-    ``identified`` has a byte for each position after ``start``: whether ``kf_identity`` knows it; None: nobody looked.
+    ``identified`` has a byte for each position from ``start`` on: what :func:`identified` found; None: nobody looked.
     """
 
     conn: Connection
@@ -39,23 +42,24 @@ class References:
         found = query_in(self.conn, _MACHINES, sorted(machines - self.machines))
         self.machines.update(as_text(row[0]) for row in found if not _spoiled(*map(as_text, row)))
 
-    def complaint(self, row: EntryRow) -> str:
-        """Return what an entry names that is not there, or ''."""
+    def complaint(self, row: EntryRow, *, gone: bool) -> str:
+        """Return what an entry names that is not there, or what is left of one whose payload is gone; or ''."""
         if row.pull is not None and row.pull not in self.pulls:
             return f"pull {row.pull} is missing"
         if row.kind == "machine_activated" and row.ref not in self.machines:
             there = query(self.conn, "SELECT 1 FROM kf_machine WHERE fingerprint = ?", (row.ref,))
             return f"machine {row.ref[:12]} {'is not what its fingerprint was made of' if there else 'is missing'}"
-        if self.identified is not None and row.kind in FROM_WECOM and not self.identified[row.position - self.start]:
+        found = _KNOWN | CLEARED if self.identified is None else self.identified[row.position - self.start]
+        if row.kind in FROM_WECOM and not found & _KNOWN:
             return "the identity is missing: the entry would be stored once more if it came again"
-        return ""
+        return "" if not gone or found & CLEARED else "the payload is gone, and the digest of its content is not"
 
     def hold(self, pulls: AbstractSet[int], machines: AbstractSet[str]) -> bool:
         """Tell whether all of these are there."""
         return pulls <= self.pulls and machines <= self.machines
 
-    def know(self, after: int, needed: bytes) -> bool:
-        """Tell whether the identities are known that the entries after a position need: a byte for each, 1 or 0."""
+    def know(self, after: int, needed: bytes | bytearray) -> bool:
+        """Tell whether the identities are as the entries after a position need them: a byte for each."""
         if self.identified is None:
             return True
         known = self.identified[after + 1 - self.start : after + 1 - self.start + len(needed)]
@@ -76,19 +80,24 @@ def _spoiled(fingerprint: str, version: str, definition: str) -> bool:
 
 
 def identified(conn: Connection, start: int, stop: int) -> bytearray:
-    """Return a byte for each position from ``start`` to ``stop``: whether ``kf_identity`` knows it.
+    """Return a byte for each position from ``start`` to ``stop``: whether ``kf_identity`` knows it, or has its digest.
 
     Read once by its key, because it has no index by position.
     """
-    known = bytearray(stop - start + 1)
-    sql = "SELECT entry_key, position FROM kf_identity WHERE day = ? AND entry_key >= ? ORDER BY entry_key LIMIT ?"
+    known = bytearray(bytes([CLEARED])) * (stop - start + 1)
+    sql = (
+        "SELECT entry_key, CASE WHEN content IS NULL THEN -position ELSE position END FROM kf_identity"
+        " WHERE day = ? AND entry_key >= ? ORDER BY entry_key LIMIT ?"
+    )
     for (day,) in query(conn, "SELECT DISTINCT day FROM kf_identity"):
         key, size = b"", _PAGE
         while True:
             rows = query(conn, sql, (day, key, size))
             for _, position in rows:
                 if start < position <= stop:
-                    known[position - start] = 1
+                    known[position - start] = _KNOWN
+                elif start < -position <= stop:
+                    known[-position - start] = _KNOWN | CLEARED
             if len(rows) < size:
                 break
             # The next page begins with the last key of this one, which may go on; it is read twice.

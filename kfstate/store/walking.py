@@ -18,7 +18,7 @@ from kfstate.store.backend import Rows
 from kfstate.store.commitments import Commitments
 from kfstate.store.dialect import query
 from kfstate.store.merkle import Tree
-from kfstate.store.references import References
+from kfstate.store.references import CLEARED, References
 from kfstate.store.rows import EntryRow
 
 __all__ = ["ANOTHER", "Damage", "Stretch", "Walk"]
@@ -27,6 +27,7 @@ ANOTHER = "the chain is not the one that was anchored"
 _PAYLOADS = "SELECT position, salt, body FROM kf_payload WHERE position > ? AND position <= ? ORDER BY position"
 _UNREADABLE = (struct.error, AttributeError, KeyError, TypeError, UnicodeError)
 _sha256 = hashlib.sha256
+_SALT = form.SALT_BYTES
 _HASHED = bytes((0, form.FORM))
 
 
@@ -57,7 +58,7 @@ class Stretch:
     aged: list[tuple[int, int]]
     erased_names: set[int]
     needed: bytes
-    """A byte for each entry: whether it needs an identity. Whether that is known was not looked at."""
+    """A byte for each entry: what it needs of its identity. What is known of that was not looked at."""
     tree: Tree | None
 
 
@@ -86,7 +87,7 @@ class Walk:
     recorded: int = 0
     began: int | None = None
     needed: bytearray | None = None
-    """Takes which entries need an identity, where that is to be asked later."""
+    """Takes what entries need of their identities, where that is to be asked later."""
 
     def take(self, rows: Rows) -> Damage | None:
         """Go on over these entries; return the first that does not hold, and stay before it."""
@@ -95,8 +96,9 @@ class Walk:
         self.names.load(_ids(columns.stream), _ids(columns.servicer_from) | _ids(columns.servicer_to))
         self.references.load(pulls, machines)
         payloads = query(self.conn, _PAYLOADS, (self.at, columns.position[-1]))
-        if self._all_hold(rows, columns, payloads) and self.references.hold(pulls, machines):
-            self._pass(columns, payloads)
+        gone = [at for at, (_, salt, _) in enumerate(payloads) if salt is None]
+        if self._all_hold(rows, columns, payloads, gone) and self.references.hold(pulls, machines):
+            self._pass(columns, gone)
             return None
         kept = {payload[0]: payload for payload in payloads}
         for plain in rows:
@@ -104,7 +106,7 @@ class Walk:
             reason = self._complaint(row, kept.get(row.position))
             if reason:
                 return Damage(min(row.position, self.at + 1), reason)
-            self._pass(EntryRow._make((value,) for value in row), [kept[row.position]])
+            self._pass(EntryRow._make((value,) for value in row), [0] if kept[row.position][1] is None else [])
         return None
 
     def join(self, stretch: Stretch | None) -> bool:
@@ -125,8 +127,8 @@ class Walk:
         self.at, self.link, self.recorded = stretch.last, stretch.link, stretch.recorded
         return True
 
-    def _all_hold(self, rows: Rows, columns: Any, payloads: Rows) -> bool:
-        """Tell whether all of these entries hold, but for what they name beside the log."""
+    def _all_hold(self, rows: Rows, columns: Any, payloads: Rows, gone: Sequence[int]) -> bool:
+        """Tell whether all of these entries hold, but for what they name beside the log; some have no payload left."""
         positions = columns.position
         if positions != tuple(range(self.at + 1, self.at + 1 + len(rows))) or self.names.bad:
             return False
@@ -135,7 +137,7 @@ class Walk:
         if len(payloads) != len(rows) or columns.form.count(form.FORM) != len(rows):
             return False
         try:
-            return self._hashes_hold(rows, columns, payloads) and self._order_holds(columns)
+            return self._hashes_hold(rows, columns, payloads) and self._order_holds(columns, gone)
         except _UNREADABLE:
             return False
 
@@ -151,12 +153,14 @@ class Walk:
                 return False
             if position != row[0]:
                 return False
-            if (salt is not None or body is not None) and _sha256(salt + body).digest() != commitment:
+            if (salt is not None or body is not None) and (
+                len(salt) != _SALT or _sha256(salt + body).digest() != commitment
+            ):
                 return False
             link = chain
         return True
 
-    def _order_holds(self, columns: Any) -> bool:
+    def _order_holds(self, columns: Any, gone: Sequence[int]) -> bool:
         recorded = columns.recorded_at
         if recorded[0] < self.recorded or list(recorded) != sorted(recorded):
             return False
@@ -166,26 +170,25 @@ class Walk:
             if version != (self._version_of(stream, version) if before is None else before) + 1:
                 return False
             later[stream] = version
-        return self.references.know(self.at, _needing(columns.kind))
+        return self.references.know(self.at, _needing(columns.kind, gone))
 
     def _version_of(self, stream: int, version: int) -> int:
         """Return the last version of a stream; of one that is new to a walk that began later, anything goes."""
         return self.versions.get(stream, 0 if self.whole else version - 1)
 
-    def _pass(self, columns: Any, payloads: Sequence[tuple[Any, ...]]) -> None:
+    def _pass(self, columns: Any, gone: Sequence[int]) -> None:
         if self.began is None:
             self.began = columns.recorded_at[0]
         for stream, version in zip(columns.stream, columns.version, strict=True):
             if stream not in self.versions:
                 self.firsts[stream] = version
             self.versions[stream] = version
-        for stream, (position, salt, _) in zip(columns.stream, payloads, strict=True):
-            if salt is None:
-                self._gone(stream, position)
+        for at in gone:
+            self._gone(columns.stream[at], columns.position[at])
         if self.tree is not None and self.anchor is not None and self.at < self.anchor[0]:
             self.tree.extend(map(bytes, columns.leaf))
         if self.needed is not None:
-            self.needed += _needing(columns.kind)
+            self.needed += _needing(columns.kind, gone)
         self.at, self.link, self.recorded = columns.position[-1], columns.chain[-1], columns.recorded_at[-1]
 
     def _gone(self, stream: int, position: int) -> None:
@@ -206,7 +209,8 @@ class Walk:
         reason = self.names.complaint(row) or self._leaf_complaint(row) or self._order_complaint(row)
         if not reason and self.anchor is not None and self.anchor[0] == row.position and self.anchor[1] != row.chain:
             return ANOTHER
-        return reason or _payload_complaint(row, payload) or self.references.complaint(row)
+        reason = reason or _payload_complaint(row, payload)
+        return reason or self.references.complaint(row, gone=payload is not None and payload[1] is None)
 
     def _leaf_complaint(self, row: EntryRow) -> str:
         if row.form != form.FORM:
@@ -234,9 +238,7 @@ def _payload_complaint(row: EntryRow, payload: tuple[Any, ...] | None) -> str:
     _, salt, body = payload
     if salt is None and body is None:
         return ""
-    if salt is None or body is None or form.commit(bytes(salt), bytes(body)) != row.commitment:
-        return "the payload is not what was committed to"
-    return ""
+    return "" if form.proves(salt, body, row.commitment) else "the payload is not what was committed to"
 
 
 def _ids(column: Sequence[Any]) -> set[int]:
@@ -250,5 +252,8 @@ def _machines(columns: Any) -> set[str]:
     return {ref for kind, ref in zip(columns.kind, columns.ref, strict=True) if kind == "machine_activated"}
 
 
-def _needing(kinds: Sequence[str]) -> bytes:
-    return bytes(map(FROM_WECOM.__contains__, kinds))
+def _needing(kinds: Sequence[str], gone: Sequence[int]) -> bytearray:
+    needed = bytearray(map(FROM_WECOM.__contains__, kinds))
+    for at in gone:
+        needed[at] |= CLEARED
+    return needed

@@ -201,6 +201,18 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[TreeHead, str]:
         return head, str(proof)
 
 
+def spoil_secret(told: dict[str, str], how: str, what: str) -> None:
+    """Change a payload or a name: one of salt and value, or where the one ends and the other begins."""
+    if how == "set":
+        told[what] = ("ff" if told[what][:2] == "00" else "00") + told[what][2:]
+    elif how == "drop":
+        del told[what]
+    else:
+        key, size = "value" if "value" in told else "body", int(what)
+        whole = bytes.fromhex(told["salt"]) + told[key].encode()
+        told |= {"salt": whole[: 16 + size].hex(), key: whole[16 + size :].decode()}
+
+
 def spoiled(text: str, way: str) -> str:
     """Change a proof."""
     data = json.loads(text)
@@ -212,8 +224,8 @@ def spoiled(text: str, way: str) -> str:
             row[name] = row.get(name, 0) + 1 if integer else "00" * 32
         case ["null", name]:
             del row[name]
-        case ["payload", name]:
-            payload[name] = ("ff" if payload[name][:2] == "00" else "00") + payload[name][2:]
+        case ["payload" | "who" as of, how, what]:
+            spoil_secret(payload if of == "payload" else data["kf_name"][0], how, what)
         case ["leave", "out", number]:
             del entries[int(number)]
         case ["node", what]:
@@ -232,9 +244,10 @@ def spoiled(text: str, way: str) -> str:
 
 WAYS = [
     *(f"row {name}" for name in ENTRY_COLUMNS if name not in {"stream", "servicer_from", "servicer_to", "chain"}),
-    "row servicer_to", "null kind", "null leaf", "payload salt", "payload body", "leave out 0", "leave out 1",
+    "row servicer_to", "null kind", "null leaf", "payload set salt", "payload set body", "leave out 0", "leave out 1",
     "leave out -1", "node less", "node other", "stream open_kfid", "stream customer", "name value", "name commitment",
-    "name id", "name half", "swap", "head",
+    "name id", "name half", "swap", "head", "payload move 1", "payload move 30",
+    "payload drop salt", "payload drop body", "who move 1", "who drop salt", "who drop value",
 ]  # fmt: skip
 
 

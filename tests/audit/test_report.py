@@ -162,6 +162,7 @@ def test_report_of_an_erased_payload(story: Teller) -> None:
     """A payload that was erased is no damage; nothing is shown in its place."""
     with story.engine._writing() as conn:
         query(conn, "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position = 2")
+        query(conn, "UPDATE kf_identity SET content = NULL WHERE position = 2")
     text = read(story.engine.audit.report(KF, USER)).text
     assert "whole, positions" in text
     assert "alert" not in text

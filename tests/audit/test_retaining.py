@@ -157,6 +157,11 @@ def test_sealed_words_are_held_against_the_log(engine: Engine, clock: FrozenCloc
         query(conn, "UPDATE kf_sealed SET body = ? WHERE kind = 'payload'", (b"never said",))
     name, payload = engine.audit.sealed(1, actor="ann", basis="court order 7")
     assert (True, False) == (name.proven, payload.proven)
+    with engine._database.writing() as conn:
+        ((salt, body),) = query(conn, "SELECT salt, body FROM kf_sealed WHERE kind = 'name'")
+        query(conn, "UPDATE kf_sealed SET salt = ?, body = ? WHERE kind = 'name'", (salt + body[:1], body[1:]))
+    name, _ = engine.audit.sealed(1, actor="ann", basis="court order 7")
+    assert not name.proven
 
 
 def test_the_access_log(engine: Engine, clock: FrozenClock) -> None:

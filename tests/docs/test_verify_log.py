@@ -24,7 +24,10 @@ __all__: list[str] = []
 EXAMPLE = ROOT / "docs/examples/verify_log.py"
 START = 1_760_000_000
 ERASED = "UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE id = 2"
-AGED_OUT = "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position BETWEEN 5 AND 9"
+AGED_OUT = (
+    "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position BETWEEN 5 AND 9",
+    "UPDATE kf_identity SET content = NULL WHERE position BETWEEN 5 AND 9",
+)
 
 
 def load() -> ModuleType:
@@ -52,8 +55,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[s
             [{"errcode": 0, "errmsg": "ok", "next_cursor": "", "has_more": 0, "msg_list": [7, {"x": "\ud800"}]}]
         )
         with engine._writing() as conn, unguarded(conn):
-            conn.exec_driver_sql(ERASED)
-            conn.exec_driver_sql(AGED_OUT)
+            for statement in (ERASED, *AGED_OUT):
+                conn.exec_driver_sql(statement)
         found = engine.verify()
         assert None is found.damage
         assert found.erased_names
@@ -112,6 +115,14 @@ def add_to(lines: list[dict[str, Any]], at: int, way: str) -> None:
             lines.insert(at, next(line for line in lines if table in line))
         case ["two", "in", "one"]:
             lines[at].update(next(line for line in lines if "kf_name" in line))
+        case ["move", size]:
+            move(lines[at]["kf_payload"], int(size))
+
+
+def move(payload: dict[str, str], size: int) -> None:
+    """Move what is between salt and body: so many bytes more are the salt's, or fewer, which still looks as long."""
+    whole = bytes.fromhex(payload["salt"]) + payload.pop("body").encode()
+    payload |= {"salt": whole[: 16 + size].hex() + "  " * -size, "body_hex": whole[16 + size :].hex()}
 
 
 def spoil(lines: list[dict[str, Any]], way: str) -> None:
@@ -146,8 +157,8 @@ def spoil(lines: list[dict[str, Any]], way: str) -> None:
     [
         "set recorded_at", "set tie", "set version", "set kind", "set commitment", "set leaf", "set chain", "set cause",
         "set stream", "set form", "set target", "drop kind", "drop tie", "drop leaf", "payload salt", "payload body",
-        "no payload", "leave out", "twice", "swap", "swap positions", "cut", "cut out", "another beginning",
-        "once more kf_name", "once more kf_stream", "two in one", "earlier",
+        "no payload", "move 1", "move 40", "move -1", "leave out", "twice", "swap", "swap positions",
+        "cut", "cut out", "another beginning", "once more kf_name", "once more kf_stream", "two in one", "earlier",
     ],
 )  # fmt: skip
 def test_damage_is_found_at_its_position(exported: tuple[str, list[dict[str, Any]]], way: str) -> None:
@@ -226,6 +237,24 @@ def test_what_stands_beside_the_entries_counts(exported: tuple[str, list[dict[st
             line["created_at"] += 1
         case "end":
             line["end"] += 1
+    with pytest.raises(ValueError, match=r"^\d+: does not hold"):
+        VERIFY(text(lines))
+
+
+@pytest.mark.parametrize("way", ["longer salt", "no value", "no salt", "folded alone"])
+def test_a_name_is_there_or_erased(exported: tuple[str, list[dict[str, Any]]], way: str) -> None:
+    """All of it, with a salt of 16 bytes."""
+    lines = json.loads(json.dumps(exported[1]))
+    row = next(line["kf_name"] for line in lines if "salt" in line.get("kf_name", {}))
+    match way:
+        case "longer salt":
+            row |= {"salt": row["salt"] + row["value"][:1].encode().hex(), "value": row["value"][1:]}
+        case "no value":
+            del row["value"]
+        case "no salt":
+            del row["salt"]
+        case "folded alone":
+            del row["salt"], row["value"]
     with pytest.raises(ValueError, match=r"^\d+: does not hold"):
         VERIFY(text(lines))
 

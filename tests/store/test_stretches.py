@@ -59,6 +59,7 @@ def fill(url: str) -> None:
             append(conn, draft_elements(page), now=NOW + start * SECOND)
         with unguarded(conn):
             change(conn, "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position BETWEEN 20 AND 90")
+            change(conn, "UPDATE kf_identity SET content = NULL WHERE position BETWEEN 20 AND 90")
             change(conn, "UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE value = 'wm2'")
     database.dispose()
 
@@ -153,6 +154,7 @@ TAMPERING = (
     "UPDATE kf_entry SET servicer_from = 'x' WHERE position = {}",
     "UPDATE kf_payload SET body = x'7b7d', salt = x'00' WHERE position = {}",
     "UPDATE kf_payload SET body = NULL WHERE position = {}",
+    "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position = {}",
     "DELETE FROM kf_payload WHERE position = {}",
     "DELETE FROM kf_entry WHERE position = {}",
     "DELETE FROM kf_identity WHERE position = {}",

@@ -377,6 +377,7 @@ def test_payloads_that_are_gone_are_listed_apart(log: Engine) -> None:
     found = tamper(
         log,
         "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position IN (1, 2, 3, 4, 6)",
+        "UPDATE kf_identity SET content = NULL WHERE position IN (1, 2, 3, 4, 6)",
         f"UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE id = ({customer})",
     )
     with dialect.begin(log, write=False) as conn:

@@ -1,6 +1,5 @@
 """Legal holds (封存): what is to go meanwhile is sealed, used for nothing, and destroyed when they are over."""
 
-import hmac
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -16,7 +15,7 @@ from kfstate.audit.people.receipts import Ground, Receipt, Record
 from kfstate.clock import SECOND
 from kfstate.errors import UnknownHoldError
 from kfstate.queries.views import at_time
-from kfstate.store.canonical import commit
+from kfstate.store.canonical import proves
 from kfstate.store.clearing import NAME, PAYLOAD, Keeps
 from kfstate.store.dialect import as_text, bulk_insert, query, query_in
 from kfstate.store.head import lock_head
@@ -236,7 +235,7 @@ def sealed(
     return tuple(
         Sealed(
             kind=kind, id=id_, customer=whose or None, body=bytes(body),
-            proven=hmac.compare_digest(commit(bytes(salt), bytes(body)), known.get((kind, id_), b"")),
+            proven=proves(salt, body, known.get((kind, id_), b"")),
             sealed_at=at_time(at),
         )
         for kind, id_, whose, salt, body, at in rows

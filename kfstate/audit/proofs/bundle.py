@@ -120,9 +120,9 @@ def _typed(data: Mapping[str, Any], name: str) -> Any:
 
 
 def _name_of(data: Mapping[str, Any]) -> Name:
-    salt = bytes.fromhex(data["salt"]) if "salt" in data else None
-    value = data["value"] if salt is not None else None
-    if type(value) not in {str, type(None)}:
+    told = bool(data.keys() & {"salt", "value"})
+    salt, value = (bytes.fromhex(data["salt"]), data["value"]) if told else (None, None)
+    if told and type(value) is not str:
         raise TypeError(f"value cannot be {value!r}")
     return Name(int(data["id"]), bytes.fromhex(data["commitment"]), salt, value)
 

@@ -76,7 +76,7 @@ def check_proof(text: str, expect: TreeHead | str | None = None) -> CheckedProof
 def _problem(proof: Proof, names: Mapping[int, Name]) -> str | None:
     try:
         for name in names.values():
-            if name.value is not None and form.commit(name.salt or b"", name.value.encode()) != name.commitment:
+            if name.value is not None and not form.proves(name.salt, name.value.encode(), name.commitment):
                 return f"name {name.id} is not what was committed to"
         leaves = _leaves(proof.entries, names, _prefix(proof, names))
         if proof.head.position > _MOST:
@@ -105,7 +105,7 @@ def _leaves(entries: Iterable[Evidence], names: Mapping[int, Name], prefix: byte
             raise ValueError(f"{row.position}: form {row.form} is not known to this release")
         if row.version != version or row.position <= last:
             raise ValueError(f"{row.position}: version {version} of the conversation is missing")
-        if entry.payload is not None and form.commit(*entry.payload) != row.commitment:
+        if entry.payload is not None and not form.proves(*entry.payload, row.commitment):
             raise ValueError(f"{row.position}: the payload is not what was committed to")
         from_, to = (None if id_ is None else names[id_].commitment for id_ in (row.servicer_from, row.servicer_to))
         leaf = form.leaf(form.canonical(prefix, row, from_, to))
