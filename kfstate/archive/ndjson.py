@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, Sma
 
 from kfstate.archive.pieces import AT, Marks, Piece, unload
 from kfstate.errors import ArchiveError
-from kfstate.store.canonical import first_link
+from kfstate.store.canonical import SALT_BYTES, first_link
 from kfstate.store.columns import as_text
 from kfstate.store.head import read_head
 from kfstate.store.rows import Head
@@ -256,7 +256,10 @@ def _read_payload(told: Any) -> tuple[bytes | None, bytes | None]:
         return None, None
     if not isinstance(told, dict) or told.keys() not in _PAYLOAD or {type(value) for value in told.values()} != {str}:
         raise ValueError("kf_payload is no salt with a body")
-    return bytes.fromhex(told["salt"]), told["body"].encode() if "body" in told else bytes.fromhex(told["body_hex"])
+    salt = bytes.fromhex(told["salt"])
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"kf_payload.salt cannot be {told['salt'][:100]}")
+    return salt, told["body"].encode() if "body" in told else bytes.fromhex(told["body_hex"])
 
 
 def write_log(

@@ -1,6 +1,7 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """The log out of a database in pieces, and back into another one: what every form of the archive is made of."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from kfstate.clock import SECOND
 from kfstate.errors import ArchiveError, CorruptLogError
-from kfstate.machine.kinds import FROM_WECOM
+from kfstate.machine.kinds import FROM_WECOM, OWN_KINDS
 from kfstate.store.dialect import ask_in, bulk_insert, query
 from kfstate.store.head import lock_head
 from kfstate.store.read import check_whole
@@ -224,17 +225,34 @@ def load(conn: Connection, piece: Piece, *, log: Head) -> Head:
 def _check_identities(piece: Piece) -> None:
     """Raise :class:`~kfstate.errors.CorruptLogError` where an entry would be stored once more if it came again.
 
-    No hash covers what stands in an identity: only that there is one, and of the day of a time that was believed.
+    No hash covers what stands in an identity: only that there is one, that it is of the day of a time that was
+    believed, and that it has no digest of a payload that is gone.
     """
-    days = {row[2]: row[0] for row in piece.identities}
+    identities_ = {row[2]: (row[0], row[3]) for row in piece.identities}
+    bodies = {row[0]: row[2] for row in piece.payloads}
     for row in piece.entries:
-        if row[AT["kind"]] not in FROM_WECOM:
-            continue
-        day, occurred_at = days.get(row[0]), row[AT["occurred_at"]]
+        position, kind, occurred_at = row[0], row[AT["kind"]], row[AT["occurred_at"]]
+        day, content = identities_.get(position, (None, None))
         if day is None:
-            raise CorruptLogError(row[0], "the identity is missing")
-        if occurred_at is not None and day != occurred_at // _DAY:
-            raise CorruptLogError(row[0], f"its identity is of day {day}")
+            if kind in FROM_WECOM or (kind in OWN_KINDS and _has_key(bodies.get(position))):
+                raise CorruptLogError(position, "the identity is missing")
+        elif (kind in OWN_KINDS and day != 0) or (
+            kind in FROM_WECOM and occurred_at is not None and day != occurred_at // _DAY
+        ):
+            raise CorruptLogError(position, f"its identity is of day {day}")
+        elif content is not None and bodies.get(position, b"") is None:
+            raise CorruptLogError(position, "the payload is gone, and the digest of its content is not")
+
+
+def _has_key(body: bytes | None) -> bool:
+    """Tell whether an own entry says the key under which it was recorded; what is no JSON says none."""
+    if body is None or b'"key"' not in body:
+        return False
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and bool(told.get("key"))
 
 
 def _insert_all(conn: Connection, piece: Piece) -> None:

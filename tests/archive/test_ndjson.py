@@ -14,7 +14,9 @@ from kfstate.archive.results import Restored
 from kfstate.engine import Engine
 from kfstate.errors import ArchiveError, CorruptLogError
 from kfstate.store.database import Database
+from kfstate.testing import FrozenClock
 from tests.archive.world import dump, live, make
+from tests.engine.worlds import NOW
 from tests.servers import EMPTY_ENGINE, Databases
 
 __all__: list[str] = []
@@ -145,6 +147,8 @@ def row(**changed: Any) -> dict[str, Any]:
         ({"kf_payload": {"salt": "00"}}, "kf_payload is no salt with a body"),
         ({"kf_payload": {"body": "x"}}, "kf_payload is no salt with a body"),
         ({"kf_payload": [1]}, "kf_payload is no salt with a body"),
+        ({"kf_payload": {"salt": "00" * 17, "body": ""}}, f"kf_payload.salt cannot be {'00' * 17}"),
+        ({"kf_payload": {"salt": "00" * 15 + "  ", "body": ""}}, f"kf_payload.salt cannot be {'00' * 15}  "),
         ({"kf_identity": {"day": 1, "entry_key": "zz"}}, "line"),
         ({"kf_identity": {"day": 1, "entry_key": "00"}}, "kf_identity.entry_key cannot be 00"),
         ({"kf_identity": {"day": 1 << 40, "entry_key": "00" * 16}}, "kf_identity.day cannot be"),
@@ -215,6 +219,7 @@ def test_lines_that_no_log_has(empty: str, good: list[dict[str, Any]], way: str,
     [
         ({"kf_identity": None}, "the identity is missing"),
         ({"kf_identity": {"day": 7, "entry_key": "00" * 16}}, "its identity is of day 7"),
+        ({"kf_payload": {}}, "the payload is gone, and the digest of its content is not"),
         ({"kf_payload": None}, "the payload's row is missing"),
         (row(version=99), "not what its leaf was made of"),
         (row(version=1), "the database refuses what stands in 1 to 40: "),
@@ -226,10 +231,62 @@ def test_what_does_not_verify(empty: str, good: list[dict[str, Any]], changed: d
     at = next(at for at, line in enumerate(good) if position(line) > 19 and line["kf_entry"]["kind"] in kinds)
     ((table, values),) = changed.items()
     lines = [*good]
-    lines[at] = lines[at] | {table: values and lines[at].get(table, {}) | values}
+    lines[at] = lines[at] | {table: lines[at].get(table, {}) | values if values else values}
     with pytest.raises(CorruptLogError, match=re.escape(reason)):
         taken(empty, joined(lines))
     assert {"kf_entry": []} == dump(empty, ["kf_entry"])
+
+
+@pytest.mark.parametrize("gone", [["value"], ["salt", "value"], ["folded"]])
+def test_half_a_name(empty: str, good: list[dict[str, Any]], gone: list[str]) -> None:
+    """One that was erased has lost salt, value and folded."""
+    lines = json.loads(json.dumps(good))
+    name = next(line["kf_name"] for line in lines if "salt" in line.get("kf_name", {}))
+    for column in gone:
+        del name[column]
+    with pytest.raises(CorruptLogError, match=f"name {name['id']} is erased in part only"):
+        taken(empty, joined(lines))
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The lines of a log of own entries: with a key, with a time only, with another's key in its data; read twice."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('ours') / 'log.db'}"
+    made = {"kind": "own_action", "actor": "li", "via": "note", "open_kfid": "wkA"}
+    with Engine(url, clock=FrozenClock.at(NOW)) as engine:
+        engine.ingest([made | {"key": "K1"}, made | {"occurred_at": NOW}, made | {"data": {"key": "K2"}}])
+    log = Database(url)
+    lines = [json.loads(line) for line in written(log).splitlines()]
+    log.close()
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("which", "identity", "reason"),
+    [
+        ("K1", None, "the identity is missing"),
+        ("K1", {"day": 7}, "its identity is of day 7"),
+        ("K1", {}, None),
+        ("time", {"day": 7}, "its identity is of day 7"),
+        ("time", None, None),
+        ("K2", None, None),
+    ],
+)
+def test_identities_of_own_entries(
+    empty: str, ours: list[dict[str, Any]], which: str, identity: dict[str, int] | None, reason: str | None
+) -> None:
+    """One that says its key has one, of day 0; whether another had one, the log does not tell."""
+    lines = json.loads(json.dumps(ours))
+    entries = [line for line in lines if line.get("kf_entry", {}).get("kind") == "own_action"]
+    line = entries[["K1", "time", "K2"].index(which)]
+    assert ("kf_identity" in line) == (which != "K2")
+    line["kf_identity"] = None if identity is None else line["kf_identity"] | identity
+    if reason is None:
+        taken(empty, joined(lines))
+    else:
+        with pytest.raises(CorruptLogError, match=reason) as caught:
+            taken(empty, joined(lines))
+        assert position(line) == caught.value.position
 
 
 def test_another_log_is_refused(log: Database, url: str) -> None:
