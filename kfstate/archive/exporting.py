@@ -187,7 +187,7 @@ def _read(database: Database, task: _Task) -> _Held:
             held.machines |= {row[0]: (row[0], row[1], row[2], row[3]) for row in activated(conn, entries)}
         names = ("streams", "names", "pulls")
         for name, found in zip(names, beside(conn, task.since, task.marks), strict=True):
-            held.tables[name] += [table_of(_SCHEMAS[name], found)] if found else []
+            held.tables[name] += [table_of(_SCHEMAS[name], found, at=task.after + 1)] if found else []
         held.identified = table_of(_IDENTITIES, identities(conn, task.after, task.until))
     return held
 

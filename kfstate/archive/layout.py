@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, ClassVar, TypeVar
 
@@ -138,11 +139,12 @@ def read_manifest(path: Path, kind: type[_R]) -> _R:
         if told["kfstate_archive"] != LAYOUT_VERSION:
             raise ArchiveError(str(path), f"layout {told['kfstate_archive']} is not known to this release")
         run = cattrs.structure(told, kind)
+        json.dumps(told, ensure_ascii=False).encode()  # half a character has no place in a file name or a database
     except (OSError, KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
         raise ArchiveError(str(path), "its part.json cannot be read") from error
     if not _sound(run):
         raise ArchiveError(str(path), "its part.json says what cannot be")
-    if run.folder != path.name or any(Path(file.name).name != file.name for file in run.files):
+    if run.folder != path.name or any(Path(file.name).name != file.name or "\0" in file.name for file in run.files):
         raise ArchiveError(str(path), "its part.json is of another part")
     return run
 
@@ -156,6 +158,12 @@ def _sound(run: Run) -> bool:
     numbers = [run.created_at, run.first, run.last]
     if isinstance(run, Part):
         numbers += [run.recorded_at, *run.marks]
+    sliced = [file for file in run.files if file.table in {"entries", "words", "briefs"}]
+    ranges = sorted({(file.first_slice, file.last_slice) for file in sliced})
+    if any(before[1] >= after[0] for before, after in pairwise(ranges)):  # the same ones, whatever the table
+        return False
+    if not all(0 <= file.first_slice <= file.last_slice <= 1023 for file in run.files):
+        return False
     return lengths == [16, 32, 32] and all(0 <= number < 1 << 63 for number in numbers) and run.first <= run.last
 
 

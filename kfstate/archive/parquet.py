@@ -9,7 +9,7 @@ from kfstate.archive import layout
 from kfstate.archive.arrow import pa, pq
 from kfstate.archive.layout import File
 from kfstate.archive.schema import SCHEMA_VERSION, SLICES, group_of
-from kfstate.errors import ArchiveError
+from kfstate.errors import ArchiveError, CorruptLogError
 
 __all__ = ["read_table", "table_from", "table_of", "write_table"]
 
@@ -25,22 +25,43 @@ _BRIEFLY: dict[str, Any] = {
 """How entries in brief are written: as small as can be read at the speed of memory, and some slices alone."""
 
 
-def table_of(schema: Any, rows: Sequence[tuple[Any, ...]]) -> Any:
-    """Return rows as an Arrow table of this schema."""
-    return table_from(schema, list(zip(*rows, strict=True))) if rows else schema.empty_table()
+def table_of(schema: Any, rows: Sequence[tuple[Any, ...]], *, at: int = 0) -> Any:
+    """Return rows as an Arrow table of this schema, as :func:`table_from` does."""
+    return table_from(schema, list(zip(*rows, strict=True)), at=at) if rows else schema.empty_table()
 
 
-def table_from(schema: Any, columns: Sequence[tuple[Any, ...]]) -> Any:
-    """Return columns as an Arrow table of this schema."""
-    arrays = [_array(column, field) for column, field in zip(columns, schema, strict=True)]
+def table_from(schema: Any, columns: Sequence[tuple[Any, ...]], *, at: int = 0) -> Any:
+    """Return columns as an Arrow table of this schema.
+
+    Raises :class:`~kfstate.errors.CorruptLogError` where a column holds what it cannot hold, at the position that its
+    row has; where rows have none, it is ``at``.
+    """
+    arrays: list[Any] = []
+    for column, field in zip(columns, schema, strict=True):
+        try:
+            arrays.append(_array(column, field))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            if "position" in schema.names:
+                row = next((row for row, value in enumerate(column) if not _fits(value, field)), 0)
+                at = columns[schema.names.index("position")][row]
+            raise CorruptLogError(at, f"{field.name} holds what it cannot hold ({error})") from error
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _fits(value: Any, field: Any) -> bool:
+    try:
+        _array((value,), field)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _array(column: tuple[Any, ...], field: Any) -> Any:
     kind, size = field.type, len(column)
     if field.nullable and column[0] is None and column[-1] is None and column.count(None) == size:
         return pa.nulls(size, kind)
-    if pa.types.is_fixed_size_binary(kind) and not (field.nullable and None in column):
+    fixed = pa.types.is_fixed_size_binary(kind) and not (field.nullable and None in column)
+    if fixed and list(map(len, column)).count(kind.byte_width) == size:  # one of another length would shift the others
         return pa.FixedSizeBinaryArray.from_buffers(kind, size, [None, pa.py_buffer(b"".join(column))])
     return pa.array(column, kind)
 

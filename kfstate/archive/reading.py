@@ -123,6 +123,8 @@ def states(
 
     def refold(stream: int) -> list[Entry]:
         cold = entries_of(folder, stream, until) if stream < len(ends) else []
+        if stream < len(ends) and ends[stream] != max((entry.position for entry in cold), default=0):
+            raise ArchiveError(str(folder), f"it has not all entries of stream {stream} where its part.json says")
         hot = [] if conn is None else stream_entries(conn, stream, until=until)
         return cold + [entry for entry in hot if entry.position > archived]
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -140,6 +141,36 @@ def test_processes(database: Databases, folder: Path, tmp_path: Path, monkeypatc
         assert (53, 40) == (caught.value.position, layout.read_parts(tmp_path / "three")[-1].last)
 
 
+_SALT = "UPDATE kf_payload SET salt = x'{}' WHERE position = {}"
+
+
+@pytest.mark.parametrize(
+    ("statements", "position"),
+    [
+        ([_SALT.format("0011", 53)], 53),
+        ([_SALT.format("00" * 17, 48), _SALT.format("00" * 15, 50)], 48),
+        (["UPDATE kf_payload SET salt = 16 WHERE position = 53"], 53),
+        (["UPDATE kf_entry SET leaf = x'00' WHERE position = 60"], 60),
+        (["UPDATE kf_entry SET tie = 'late' WHERE position = 61"], 61),
+        (["UPDATE kf_identity SET content = x'00' WHERE position = 44"], 44),
+        (["UPDATE kf_name SET salt = x'00' WHERE id = (SELECT MIN(customer) FROM kf_stream WHERE customer > 1)"], 1),
+    ],
+)
+def test_what_a_column_cannot_hold(
+    source: str, folder: Path, tmp_path: Path, statements: list[str], position: int
+) -> None:
+    """Salts, hashes and numbers: nothing of the part is written, where the next rows would be shifted by them."""
+    shutil.copyfile(source.removeprefix("sqlite:///"), tmp_path / "spoiled.db")
+    with closing(Database(f"sqlite:///{tmp_path / 'spoiled.db'}")) as log:
+        with log.writing() as conn, unguarded(conn):
+            for statement in statements:
+                change(conn, statement)
+        with pytest.raises(CorruptLogError, match="holds what it cannot hold") as caught:
+            export(log, folder, size=40)
+    assert position == caught.value.position
+    assert (position - 1) // 40 == len(layout.read_parts(folder))
+
+
 def test_a_killed_export(log: Database, source: str, empty: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was being written is no part; the next export removes it and goes on there."""
     export(log, folder, size=40, until=40)
@@ -190,6 +221,36 @@ def test_one_writer(log: Database, folder: Path) -> None:
     assert export(log, folder).entries
 
 
+def first_file(told: str, **changed: object) -> dict[str, object]:
+    """Return what changes the first file of a manifest."""
+    first, *others = json.loads(told)["files"]
+    return {"files": [first | changed, *others]}
+
+
+def every_slice(told: str, **changed: dict[int, int]) -> dict[str, object]:
+    """Return what changes every file of a manifest: one slice for another."""
+    files = json.loads(told)["files"]
+    for name, others in changed.items():
+        for file in files:
+            file[name] = others.get(file[name], file[name])
+    return {"files": files}
+
+
+def test_entries_in_another_slice(log: Database, folder: Path) -> None:
+    """Where every file of a part is said to hold what it does not, the replay misses entries and says so."""
+    export(log, folder)
+    (part,) = layout.read_parts(folder)
+    for table in ("entries", "words", "briefs"):
+        assert 1 < len(part.of(table))
+    manifest = folder / part.folder / "part.json"
+    told = json.loads(manifest.read_text())
+    for file in told["files"]:
+        file["last_slice"] = file["first_slice"]
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(ArchiveError, match="not all entries of stream"):
+        dict(reading.states(folder))
+
+
 def test_damage_is_named(log: Database, empty: str, folder: Path) -> None:
     """A file that was changed, a part or a file that is gone, another version: each is refused by name."""
     export(log, folder, size=40)
@@ -221,6 +282,13 @@ def test_damage_is_named(log: Database, empty: str, folder: Path) -> None:
         ({"recorded_at": 1 << 70}, "says what cannot be"),
         ({"marks": [0, 0, -1]}, "says what cannot be"),
         ({"created_at": "yesterday"}, "cannot be read"),
+        ({"machines": [["\ud800", "1", "{}", 1]]}, "cannot be read"),
+        (first_file(told, name="\ud800"), "cannot be read"),
+        (first_file(told, name="a\0b"), "is of another part"),
+        (first_file(told, last_slice=0), "says what cannot be"),
+        (every_slice(told, last_slice={1023: 0}), "says what cannot be"),
+        (every_slice(told, last_slice={1023: 1024}), "says what cannot be"),
+        (every_slice(told, first_slice={0: -1}), "says what cannot be"),
     ):
         manifest.write_text(json.dumps(json.loads(told) | changed))
         with pytest.raises(ArchiveError, match=reason):
