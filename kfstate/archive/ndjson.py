@@ -4,19 +4,19 @@ The first line says which log it is, the last one where it ends. In between stan
 names of their columns, each name, stream, pull and machine before the first entry that speaks of it; NULL is left out.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import IO, Any
 
 import attrs
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, SmallInteger, Table
+from sqlalchemy import Connection, Table
 
 from kfstate.archive.pieces import AT, Marks, Piece, unload
 from kfstate.errors import ArchiveError
-from kfstate.store.canonical import SALT_BYTES, first_link
-from kfstate.store.columns import as_text
+from kfstate.store.canonical import first_link
 from kfstate.store.head import read_head
+from kfstate.store.json_rows import JsonRow, read_payload, write_payload
 from kfstate.store.rows import Head
 from kfstate.store.tables import kf_entry, kf_identity, kf_machine, kf_name, kf_pull, kf_stream
 
@@ -26,7 +26,6 @@ NDJSON_VERSION = 1
 """Number of this form; what has another one is not read."""
 
 _WINDOW = 262_144
-_LONGEST = 1 << 30
 _LOG_ID = 16
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(dict[str, Any])
@@ -38,66 +37,10 @@ _BESIDE: tuple[tuple[str, Table], ...] = (
 )
 
 
-@attrs.frozen
-class _Form:
-    """How the rows of a table are written."""
-
-    columns: tuple[str, ...]
-    binary: frozenset[str]
-    values: Mapping[str, Callable[[Any], bool]]
-    """Column → whether it can hold a value."""
-    required: frozenset[str]
-    table: Table
-
-    @classmethod
-    def of(cls, table: Table, *, without: str = "") -> "_Form":
-        """Return the form of a table; ``without`` a column that stands elsewhere on the line."""
-        columns = [column for column in table.columns if column.name != without]
-        return cls(
-            columns=tuple(column.name for column in columns),
-            binary=frozenset(column.name for column in columns if isinstance(column.type, LargeBinary)),
-            values={column.name: _holding(column) for column in columns},
-            required=frozenset(column.name for column in columns if not column.nullable),
-            table=table,
-        )
-
-    def write(self, row: Iterable[Any]) -> dict[str, Any]:
-        """Return a row as JSON data."""
-        told = {name: value for name, value in zip(self.columns, row, strict=True) if value is not None}
-        for name in self.binary & told.keys():
-            told[name] = told[name].hex()
-        return {name: value if type(value) is not bytes else as_text(value) for name, value in told.items()}
-
-    def read(self, told: Any) -> tuple[Any, ...]:
-        """Return what :meth:`write` was given. Raises ValueError."""
-        if not isinstance(told, dict) or not told.keys() <= set(self.columns):
-            raise ValueError(f"no row of {self.table.name}: {str(told)[:100]}")
-        if lacking := self.required - told.keys():
-            raise ValueError(f"{self.table.name} lacks {', '.join(sorted(lacking))}")
-        given = {name: bytes.fromhex(value) if name in self.binary else value for name, value in told.items()}
-        for name, value in given.items():
-            if not self.values[name](value):
-                raise ValueError(f"{self.table.name}.{name} cannot be {str(told[name])[:100]}")
-        return tuple(map(given.get, self.columns))
-
-
-def _holding(column: Column[Any]) -> Callable[[Any], bool]:
-    """Return what tells whether a column can hold a value that is not NULL, in every database."""
-    kind: Any = column.type
-    if isinstance(kind, LargeBinary):
-        return lambda value: len(value) == kind.length
-    if isinstance(kind, Integer):
-        limit = 1 << (15 if isinstance(kind, SmallInteger) else 63 if isinstance(kind, BigInteger) else 31)
-        return lambda value: type(value) is int and -limit <= value < limit
-    size = getattr(kind, "size", _LONGEST)
-    return lambda value: type(value) is str and len(value) <= size and "\0" not in value
-
-
-_FORMS = {name: _Form.of(table) for name, table in _BESIDE}
-_ENTRY = _Form.of(kf_entry)
-_IDENTITY = _Form.of(kf_identity, without="position")
+_FORMS = {name: JsonRow.of(table) for name, table in _BESIDE}
+_ENTRY = JsonRow.of(kf_entry)
+_IDENTITY = JsonRow.of(kf_identity, without={"position"})
 _KNOWN = {form.table.name: name for name, form in _FORMS.items()}
-_PAYLOAD = ({"salt", "body"}, {"salt", "body_hex"})
 
 
 def _decode(line: bytes) -> dict[str, Any]:
@@ -129,19 +72,10 @@ def lines(piece: Piece) -> Iterator[bytes]:
     for row in piece.entries:
         told = {"kf_entry": _ENTRY.write(row)}
         if row[0] in payloads:
-            told["kf_payload"] = _payload(*payloads[row[0]])
+            told["kf_payload"] = write_payload(*payloads[row[0]])
         if row[0] in identities:
             told["kf_identity"] = _IDENTITY.write(identities[row[0]])
         yield bytes(_encode(told)) + b"\n"
-
-
-def _payload(salt: bytes | None, body: bytes | None) -> dict[str, str]:
-    if salt is None or body is None:
-        return {}
-    try:
-        return {"salt": bytes(salt).hex(), "body": bytes(body).decode()}
-    except UnicodeDecodeError:
-        return {"salt": bytes(salt).hex(), "body_hex": bytes(body).hex()}
 
 
 def read_header(source: Iterable[bytes], path: str) -> Head:
@@ -230,7 +164,7 @@ class _Held:
         self.at, self.link = entry[0], entry[AT["chain"]]
         self.entries.append(entry)
         if kf_payload is not None:
-            self.payloads.append((self.at, *_read_payload(kf_payload)))
+            self.payloads.append((self.at, *read_payload(kf_payload)))
         if kf_identity is not None:
             day, key, content = _IDENTITY.read(kf_identity)
             self.identities.append((day, key, self.at, content))
@@ -249,17 +183,6 @@ class _Held:
         self.entries, self.payloads, self.identities = [], [], []
         self.beside = {name: [] for name in _FORMS}
         return taken
-
-
-def _read_payload(told: Any) -> tuple[bytes | None, bytes | None]:
-    if told == {}:
-        return None, None
-    if not isinstance(told, dict) or told.keys() not in _PAYLOAD or {type(value) for value in told.values()} != {str}:
-        raise ValueError("kf_payload is no salt with a body")
-    salt = bytes.fromhex(told["salt"])
-    if len(salt) != SALT_BYTES:
-        raise ValueError(f"kf_payload.salt cannot be {told['salt'][:100]}")
-    return salt, told["body"].encode() if "body" in told else bytes.fromhex(told["body_hex"])
 
 
 def write_log(

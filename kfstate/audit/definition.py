@@ -19,6 +19,7 @@ from kfstate.machine.spec import ANY, EFFECTS, Clockwork, MachineSpec, Row, defi
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, OUTCOMES
 from kfstate.machine.table import SPEC
 from kfstate.service_state import KfServiceState
+from kfstate.store.json_rows import once
 
 __all__ = ["load", "parse", "read", "schema", "to_json", "to_toml"]
 
@@ -84,7 +85,7 @@ def parse(content: bytes | str, *, form: str) -> MachineSpec:
         raise MachineError((f"it is larger than {_LARGEST} bytes",))
     try:
         text = content if isinstance(content, str) else content.decode()
-        data = json.loads(text, object_pairs_hook=_once) if form == "json" else tomllib.loads(text)
+        data = json.loads(text, object_pairs_hook=once) if form == "json" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise MachineError((f"it is no {form.upper()}: {error}",)) from None
     return read(data)
@@ -144,14 +145,6 @@ def _row(row: _Row) -> Row:
     fields["dest"] = None if row.dest is None else KfServiceState(row.dest)
     fields["says"] = row.says or _SAYS.get(row.name) or f"row {row.name} of the machine"
     return Row(**fields)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        message = "a name stands twice in one object"
-        raise ValueError(message)
-    return found
 
 
 def to_json(spec: MachineSpec) -> str:

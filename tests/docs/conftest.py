@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.docs.blocks import Page
+from tests.docs.exports import export
 
 __all__: list[str] = []
 
@@ -25,3 +27,9 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
         time.tzset()
         yield Page(tmp_path)
     time.tzset()
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
+    """Give the anchor of a log, and its export, line by line: to be copied before it is changed."""
+    return export(tmp_path_factory.mktemp("exported"))

@@ -1,74 +1,16 @@
 """The verifier of the documents, which shares no code with kfstate: a whole log holds, any other does not."""
 
-import importlib.util
-import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from kfstate import Engine
-from kfstate.archive.ndjson import write_log
-from kfstate.store.database import Database
-from kfstate.testing import FrozenClock, Profile, simulate
-from tests.docs.blocks import ROOT
-from tests.store.behind import unguarded
+from tests.docs.exports import EXAMPLE, VERIFY, reseal, text
 
 __all__: list[str] = []
-
-EXAMPLE = ROOT / "docs/examples/verify_log.py"
-START = 1_760_000_000
-ERASED = "UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE id = 2"
-AGED_OUT = (
-    "UPDATE kf_payload SET salt = NULL, body = NULL WHERE position BETWEEN 5 AND 9",
-    "UPDATE kf_identity SET content = NULL WHERE position BETWEEN 5 AND 9",
-)
-
-
-def load() -> ModuleType:
-    """Import the example from where it is."""
-    spec = importlib.util.spec_from_file_location("verify_log", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-MODULE = load()
-VERIFY: Callable[..., str] = MODULE.verify
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
-    """A log of simulated conversations, something of it erased and aged out: its anchor, and its export."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('exported')}/log.db"
-    target = io.BytesIO()
-    with Engine(url, clock=FrozenClock.at(START)) as engine:
-        engine.ingest(list(simulate("verifier", 12, profile=Profile(start=START))))
-        engine.ingest(
-            [{"errcode": 0, "errmsg": "ok", "next_cursor": "", "has_more": 0, "msg_list": [7, {"x": "\ud800"}]}]
-        )
-        with engine._writing() as conn, unguarded(conn):
-            for statement in (ERASED, *AGED_OUT):
-                conn.exec_driver_sql(statement)
-        found = engine.verify()
-        assert None is found.damage
-        assert found.erased_names
-    log = Database(url)
-    write_log(log.reading, target)
-    log.close()
-    return found.anchor, [json.loads(line) for line in target.getvalue().splitlines()]
-
-
-def text(lines: list[dict[str, Any]]) -> list[str]:
-    """Return lines as they stand in a file."""
-    return [json.dumps(line) + "\n" for line in lines]
 
 
 def test_it_is_short_and_uses_nothing() -> None:
@@ -168,24 +110,6 @@ def test_damage_is_found_at_its_position(exported: tuple[str, list[dict[str, Any
     expected = 31 if way == "twice" else 30
     with pytest.raises(ValueError, match=f"^{expected}: "):
         VERIFY(text(lines))
-
-
-def reseal(lines: list[dict[str, Any]], position: int, **changed: int) -> None:
-    """Change an entry, and make leaves and links anew from there on: only what is said beside them does not hold."""
-    people = {line["kf_name"]["id"]: line["kf_name"]["commitment"] for line in lines if "kf_name" in line} | {0: None}
-    streams = {line["kf_stream"]["id"]: line["kf_stream"] for line in lines if "kf_stream" in line}
-    link = ""
-    for line in lines:
-        row = line.get("kf_entry", {"position": 0})
-        if row["position"] >= position:
-            row |= changed if row["position"] == position else {}
-            stream = streams[row["stream"]]
-            fields = {**stream, **row, "stream_kind": stream["kind"]}
-            fields |= {key: people[fields.get(key, 0)] for key in MODULE.DIGESTS[1:]}
-            row["leaf"] = MODULE.sha("0001", MODULE.canonical(fields))
-            row["chain"] = MODULE.sha("01" + link + row["leaf"], b"")
-        link = row.get("chain", link)
-    lines[-1]["chain"] = link
 
 
 def test_a_forged_version_is_found(exported: tuple[str, list[dict[str, Any]]]) -> None:

@@ -1,16 +1,17 @@
 """A proof as a file: JSON in the form that an exported log has, for whoever checks it without kfstate, too.
 
-``docs/reference/chain.md`` describes it. What is NULL is left out, bytes are hex, a payload is text where it is UTF-8.
+``docs/reference/chain.md`` describes it. What no hash covers has no place in it, so nothing else is read.
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import attrs
 
 from kfstate.audit.proofs.heads import TreeHead
-from kfstate.store.rows import ENTRY_COLUMNS, EntryRow, Stream
+from kfstate.store.json_rows import JsonRow, once, read_payload, write_payload
+from kfstate.store.rows import EntryRow, Stream
+from kfstate.store.tables import kf_entry, kf_name, kf_stream
 
 __all__ = ["FORM", "Evidence", "Name", "Payload", "Proof", "read"]
 
@@ -20,10 +21,10 @@ FORM = 1
 Payload = tuple[bytes, bytes]
 """Salt and body."""
 
-_HEX = frozenset({"commitment", "leaf"})
-_COLUMNS = ENTRY_COLUMNS[:-1]
-"""Without the chain, which a proof of single entries says nothing of."""
-_TEXT = frozenset({"kind", "via", "as_kind", "msgtype", "ref", "code", "code_kind", "actor"})
+_STREAM = JsonRow.of(kf_stream)
+_NAME = JsonRow.of(kf_name, without={"corp_id", "kind", "folded"})
+_ENTRY = JsonRow.of(kf_entry, without={"chain"})
+_DIGEST = 32
 
 
 class Name(NamedTuple):
@@ -63,83 +64,69 @@ class Proof:
         data = {
             "kfstate_proof": FORM,
             "head": str(self.head),
-            "kf_stream": self.stream._asdict(),
-            "kf_name": [_name(name) for name in self.names],
-            "entries": [_entry(entry) for entry in self.entries],
+            "kf_stream": _STREAM.write(self.stream),
+            "kf_name": [_NAME.write((name.id, name.salt, name.value, name.commitment)) for name in self.names],
+            "entries": [
+                {"kf_entry": _ENTRY.write(row[:-1]), "kf_payload": write_payload(*payload or (None, None))}
+                for row, payload in ((entry.row, entry.payload) for entry in self.entries)
+            ],
             "nodes": [node.hex() for node in self.nodes],
         }
         return json.dumps(data, ensure_ascii=False, indent=1)
 
 
-def _name(name: Name) -> dict[str, Any]:
-    told: dict[str, Any] = {"id": name.id, "commitment": name.commitment.hex()}
-    if name.salt is not None and name.value is not None:
-        told |= {"salt": name.salt.hex(), "value": name.value}
-    return told
-
-
-def _entry(entry: Evidence) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name in _COLUMNS:
-        value = getattr(entry.row, name)
-        if value is not None:
-            row[name] = value.hex() if name in _HEX else value
-    if entry.payload is None:
-        return {"kf_entry": row, "kf_payload": {}}
-    salt, body = entry.payload
-    try:
-        told = {"salt": salt.hex(), "body": body.decode()}
-    except UnicodeDecodeError:
-        told = {"salt": salt.hex(), "body_hex": body.hex()}
-    return {"kf_entry": row, "kf_payload": told}
-
-
 def read(text: str) -> Proof:
     """Return the proof that a text is. Raises ValueError where it is none."""
     try:
-        data = json.loads(text)
-        if data["kfstate_proof"] != FORM:
-            raise ValueError(f"form {data['kfstate_proof']} is not known to this release")
-        stream = Stream(*(_typed(data["kf_stream"], name) for name in Stream._fields))
-        return Proof(
-            head=TreeHead.parse(data["head"]),
-            stream=stream,
-            names=tuple(_name_of(name) for name in data["kf_name"]),
-            entries=tuple(Evidence(_row(told["kf_entry"]), _payload(told["kf_payload"])) for told in data["entries"]),
-            nodes=tuple(bytes.fromhex(node) for node in data["nodes"]),
+        form, head, stream, names, entries, nodes = _members(
+            json.loads(text, object_pairs_hook=once),
+            "kfstate_proof",
+            "head",
+            "kf_stream",
+            "kf_name",
+            "entries",
+            "nodes",
         )
-    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        if type(form) is not int or form != FORM:
+            raise ValueError(f"form {str(form)[:100]} is not known to this release")
+        return Proof(
+            head=TreeHead.parse(head),
+            stream=Stream(*_STREAM.read(stream)),
+            names=tuple(map(_name, _list(names))),
+            entries=tuple(map(_evidence, _list(entries))),
+            nodes=tuple(map(_node, _list(nodes))),
+        )
+    except (AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"no proof of kfstate: {error!r}") from error
 
 
-def _typed(data: Mapping[str, Any], name: str) -> Any:
-    value = data[name]
-    if type(value) is not (str if name in {"corp_id", "kind", "open_kfid"} else int):
-        raise TypeError(f"{name} cannot be {value!r}")
-    return value
+def _members(told: Any, *names: str) -> tuple[Any, ...]:
+    if not isinstance(told, dict) or told.keys() != set(names):
+        raise ValueError(f"no proof of kfstate: not {', '.join(names)}: {str(told)[:100]}")
+    return tuple(told[name] for name in names)
 
 
-def _name_of(data: Mapping[str, Any]) -> Name:
-    told = bool(data.keys() & {"salt", "value"})
-    salt, value = (bytes.fromhex(data["salt"]), data["value"]) if told else (None, None)
-    if told and type(value) is not str:
-        raise TypeError(f"value cannot be {value!r}")
-    return Name(int(data["id"]), bytes.fromhex(data["commitment"]), salt, value)
+def _list(told: Any) -> list[Any]:
+    if not isinstance(told, list):
+        raise TypeError(f"no list: {str(told)[:100]}")
+    return told
 
 
-def _row(data: Mapping[str, Any]) -> EntryRow:
-    return EntryRow._make([*(_cell(name, data.get(name)) for name in _COLUMNS), b""])
+def _name(told: Any) -> Name:
+    id_, salt, value, commitment = _NAME.read(told)
+    if (salt is None) is not (value is None):
+        raise ValueError(f"name {id_} has salt or value alone")
+    return Name(id_, commitment, salt, value)
 
 
-def _cell(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if not isinstance(value, str if name in _HEX | _TEXT else int) or isinstance(value, bool):
-        raise TypeError(f"{name} cannot be {value!r}")
-    return bytes.fromhex(str(value)) if name in _HEX else value
+def _evidence(told: Any) -> Evidence:
+    entry, payload = _members(told, "kf_entry", "kf_payload")
+    salt, body = read_payload(payload)
+    return Evidence(EntryRow._make((*_ENTRY.read(entry), b"")), None if salt is None or body is None else (salt, body))
 
 
-def _payload(data: Mapping[str, str]) -> Payload | None:
-    if not data:
-        return None
-    return bytes.fromhex(data["salt"]), data["body"].encode() if "body" in data else bytes.fromhex(data["body_hex"])
+def _node(told: Any) -> bytes:
+    node = bytes.fromhex(told)
+    if len(node) != _DIGEST:
+        raise ValueError(f"no node: {told[:100]}")
+    return node
