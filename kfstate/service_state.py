@@ -24,6 +24,11 @@ class KfServiceState(enum.IntEnum):
         """The state as kfstate's JSON spells it: ``untreated``, ``robot``, ``queue``, ``manual``, ``finished``."""
         return self.name.lower()
 
+    @classmethod
+    def word_of(cls, number: int) -> str:
+        """Return the word of a number, or the number, where no state has it."""
+        return cls(number).word if number in list(cls) else str(number)
+
     @property
     def label(self) -> str:
         """The official Chinese term."""

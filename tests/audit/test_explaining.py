@@ -13,6 +13,7 @@ from kfstate.machine import MACHINE
 from kfstate.machine.guards import GUARDS
 from kfstate.machine.state import DOUBTS, EVIDENCE, OPENINGS, OUTCOMES
 from kfstate.queries.views import StepView
+from kfstate.store.dialect import query
 from kfstate.testing import page, servicer_status_change
 from tests.engine.conftest import Fresh
 from tests.engine.story import DAY2, KF, Teller, change, entered, own, said, wrote
@@ -136,4 +137,7 @@ def test_what_a_late_entry_changed(tell: Teller) -> None:
     assert [(second, "repaired"), (late, "stayed")] == [(row.known_from, row.outcome) for row in now.kept]
     with pytest.raises(ArgumentError):
         tell.engine.audit.explain(late, known_at=second)
+    with tell.engine._writing() as conn:
+        query(conn, "UPDATE kf_step SET after_state = 9 WHERE position = ?", (first,))
+    assert "9" == tell.engine.audit.explain(first).kept[0].after
     assert tell.engine.audit.explain(first).transition == tell.engine.audit.explain(first, known_at=first).transition

@@ -2,10 +2,12 @@
 
 import errno
 import json
+import os
 import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import attrs
 import pytest
@@ -271,14 +273,32 @@ def test_other_files_are_left_alone(lived: Engine, tmp_path: Path, content: byte
     assert content == path.read_bytes()
 
 
-def test_no_room_for_a_journal(lived: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is said of the journal; there, what is done already is gone on with later."""
+@pytest.mark.parametrize(
+    "line",
+    [b'{"part":0,"is":5}', b'{"part":2,"is":{}}', b'{"part":-1,"is":{}}', b'{"part":0,"is":' + b"[" * 99_999],
+    ids=["no part", "too many", "negative", "deep"],
+)
+def test_parts_that_are_none(lived: Engine, tmp_path: Path, line: bytes) -> None:
+    """A part that the work does not have would stand for one that is not done."""
+    path = tmp_path / "journal"
+    ran(lived, planted(), how=Spreading(journal=path))
+    head, _ = path.read_bytes().splitlines()
+    path.write_bytes(head + b"\n" + line + b"\n")
+    with pytest.raises(ArgumentError, match="journal"):
+        ran(lived, planted(), how=Spreading(journal=path))
+    path.write_bytes(head.replace(b'"scope":["', b'"scope":["x') + b"\n")
+    with pytest.raises(ArgumentError, match="journal"):
+        ran(lived, planted(), how=Spreading(journal=path))
 
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr("kfstate.audit.trials.journal.os.fsync", full)
-    with pytest.raises(ArgumentError, match=r"journal.*full"):
+def test_journals_that_cannot_be_written(lived: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no file is refused, and nobody waits for it; a disk that is full is said, too."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null"), tmp_path):
+        with pytest.raises(ArgumentError, match="it is no file"):
+            ran(lived, planted(), how=Spreading(journal=path))
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(ArgumentError, match="No space left"):
         ran(lived, planted(), how=Spreading(journal=tmp_path / "journal"))
 
 

@@ -103,6 +103,7 @@ def test_a_report_that_failed_leaves_nothing(
         (("anomalies", "--after", f"{1 << 63}/repaired"), 2),
         (("anomalies", "--after", "9" * 5_000 + "/repaired"), 2),
         (("anomalies", "--after", "7/"), 2),
+        (("queue", "--known-at", 1 << 63), 2),
         (("audit", "explain", "99999"), 2),
         (("audit", "explain", 1 << 70), 2),
         (("audit", "release", 1 << 63, "--basis", "over"), 2),

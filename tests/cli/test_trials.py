@@ -100,6 +100,8 @@ WRONG = [
     (("gate", "--machine", "bad.toml"), 2, "unknown field"),
     (("gate", "--machine", "1", "--accepted", "nowhere"), 2, "No such file"),
     (("gate", "--machine", "1", "--accepted", "bad.toml"), 2, "accept"),
+    (("gate", "--machine", "1", "--accepted", "deep.toml"), 2, "[[accept]]"),
+    (("gate", "--machine", "1", "--journal", "/dev/null"), 2, "no file"),
     (("gate", "--machine", "1", "--sample", "2"), 2, "sample"),
     (("gate", "--machine", "1", "--processes", "0"), 2, "processes"),
     (("gate", "--machine", "1", "--journal", "bad.toml"), 2, "journal"),
@@ -129,6 +131,7 @@ def test_refused(sampled: Path, tmp_path: Path, arguments: tuple[str, ...], code
     (tmp_path / "bad.toml").write_text(kfstate("machine", "export").out.replace("[clockwork]", "[clockwork]\nhook = 1"))
     (tmp_path / "list.json").write_text("[1]\n")
     (tmp_path / "deep.json").write_text('{"a":' * 99_999)
+    (tmp_path / "deep.toml").write_text("accept = " + "[" * 20_000)
     (tmp_path / "words.toml").write_text('[[accept]]\nreason = "r"\nonly = ["zzz"]\n')
     done = audit(sampled, *arguments)
     assert (code, 1) == (done.code, len(done.err.splitlines())), done.err

@@ -128,4 +128,6 @@ def _kept(conn: Connection, position: int) -> tuple[KeptStep, ...]:
 
 def _kept_row(row: tuple[Any, ...]) -> KeptStep:
     known_from, transition, outcome, before, after, session = row
-    return KeptStep(known_from, transition, outcome, KfServiceState(before).word, KfServiceState(after).word, session)
+    return KeptStep(
+        known_from, transition, outcome, KfServiceState.word_of(before), KfServiceState.word_of(after), session
+    )

@@ -68,7 +68,7 @@ def load_accepted(path: Path | str, candidate: Machine, baseline: Machine) -> tu
     content = path.read_bytes()
     try:
         found = msgspec.convert(tomllib.loads(content.decode()), _File)
-    except (ValueError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise ArgumentError("accepted", str(path), f"TOML with tables [[accept]]: {error}") from None
     for one in found.accept:
         if set(msgspec.to_builtins(one)) == {"reason"}:

@@ -16,7 +16,6 @@ from kfstate.audit.trials.replaying import machine_of
 from kfstate.audit.trials.retelling import Told, entries_of, tell
 from kfstate.audit.trials.spreading import Part
 from kfstate.machine.fold import Step
-from kfstate.machine.spec import ANY
 from kfstate.machine.state import pack
 from kfstate.projections import builds
 from kfstate.projections.sessions import pack_segment, pack_session
@@ -177,8 +176,8 @@ def row_as(row: StepRow, names: Names) -> FoldedAs:
     return FoldedAs(
         transition=transition,
         outcome=outcome,
-        before=_word(before),
-        after=_word(after),
+        before=KfServiceState.word_of(before),
+        after=KfServiceState.word_of(after),
         servicer_userid=names.get(servicer),
         session=session,
         evidence=evidence,
@@ -186,11 +185,6 @@ def row_as(row: StepRow, names: Names) -> FoldedAs:
         expired_at=at_second(expired_at),
         says=None,
     )
-
-
-def _word(state: int) -> str:
-    """Return the word of a state, or what stands there instead of one."""
-    return KfServiceState(state).word if state in ANY else str(state)
 
 
 def _apart(

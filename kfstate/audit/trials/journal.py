@@ -32,10 +32,12 @@ class Journal:
         """How much of the log the work is about, where it began before."""
         self.parts: dict[int, bytes] = {}
         """The parts that are done."""
+        if self._path.exists() and not self._path.is_file():  # a pipe would be waited for
+            raise self._unfit("it is no file")
         try:
-            self._file = self._open()
+            self._file: IO[bytes] = self._path.open("ab+")
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._unfit(error.strerror) from error
         try:
             self._read()
         except BaseException:
@@ -62,18 +64,13 @@ class Journal:
         """Note what came of a part."""
         self._write({"part": number, "is": msgspec.Raw(part)})
 
-    def _open(self) -> IO[bytes]:
-        if self._path.exists() and not self._path.is_file():
-            raise OSError(None, "it is none")
-        return self._path.open("ab+")
-
     def _write(self, line: Mapping[str, Any]) -> None:
         try:
             self._file.write(msgspec.json.encode(line) + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._unfit(error.strerror) from error
 
     def _read(self) -> None:
         self._file.seek(0)
@@ -85,8 +82,8 @@ class Journal:
                 else:
                     part = msgspec.json.decode(line, type=_Part)
                     self.parts[part.part] = bytes(part.is_)
-            except msgspec.MsgspecError as error:
-                raise self._wrong() from error
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise self.wrong() from error
             whole += len(line)
         self._file.truncate(whole)
 
@@ -96,7 +93,7 @@ class Journal:
             if line.endswith(b"\n"):
                 yield line
             elif self.scope is None and not self._begins(line):
-                raise self._wrong()
+                raise self.wrong()
 
     def _begins(self, line: bytes) -> bool:
         """Tell whether this may be the first line of such a journal, cut off: nothing else is overwritten."""
@@ -106,13 +103,14 @@ class Journal:
     def _head(self, line: bytes) -> None:
         head = msgspec.json.decode(line, type=_Head)
         if head.form != _FORM or head.work != self._work:
-            raise self._wrong()
+            raise self.wrong()
         self.scope = head.scope
 
-    def _refused(self, error: OSError) -> ArgumentError:
-        return ArgumentError("journal", str(self._path), f"a file that can be written ({error.strerror})")
+    def _unfit(self, why: str | None) -> ArgumentError:
+        return ArgumentError("journal", str(self._path), f"a file that can be written ({why})")
 
-    def _wrong(self) -> ArgumentError:
+    def wrong(self) -> ArgumentError:
+        """Return the error of a file that is no journal of this work."""
         return ArgumentError(
             "journal", str(self._path), "a file that the same work wrote, or one that is not there yet"
         )

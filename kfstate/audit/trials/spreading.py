@@ -92,7 +92,10 @@ def scope(conn: Connection, journal: Journal | None = None) -> Scope:
     Raises :class:`~kfstate.errors.CheckpointError` where the journal is of another log.
     """
     if journal is not None and journal.scope is not None:
-        known = Scope(Checkpoint.parse(journal.scope[0]), journal.scope[1])
+        try:
+            known = Scope(Checkpoint.parse(journal.scope[0]), journal.scope[1])
+        except ValueError:
+            raise journal.wrong() from None
         hold(conn, known.checkpoint)
         return known
     head = read_head(conn)
@@ -132,11 +135,10 @@ def spread(
     crew = Crew(site.database, processes, site.signal)
     chunks = [streams[start : start + _AT_ONCE] for start in range(0, len(streams), _AT_ONCE)]
     found: dict[int, Part] = {}
-    done = 0
-    for number, content in (journal.parts if journal is not None else {}).items():
-        found[number] = msgspec.json.decode(content, type=Part)
+    if journal is not None:
+        found = _kept(journal, len(chunks))
     left = [number for number in range(len(chunks)) if number not in found]
-    done = sum(len(chunks[number]) for number in found if number < len(chunks))
+    done = sum(len(chunks[number]) for number in found)
     with crew:
         for at, part in crew.each(partial(_run, job), [chunks[number] for number in left], stop=stop):
             number = left[at]
@@ -152,6 +154,16 @@ def spread(
     for number in sorted(found):
         whole.merge(found[number])
     return whole
+
+
+def _kept(journal: Journal, parts: int) -> dict[int, Part]:
+    """Return what a journal has of this many parts; any other number would stand for one that is not done."""
+    if not journal.parts.keys() <= set(range(parts)):
+        raise journal.wrong()
+    try:
+        return {number: msgspec.json.decode(content, type=Part) for number, content in journal.parts.items()}
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise journal.wrong() from error
 
 
 def over_log(
