@@ -68,6 +68,7 @@ def gate(
 
     Args:
         machine: The candidate: a TOML or JSON file, or the version or fingerprint of a machine that the log knows.
+            A number is a version, whatever files there are.
         baseline: What it is held against, in the same way (default: the machine that is live).
         sample: The part of the conversations that is looked at, from above 0 to 1; always the same ones.
         accepted: A TOML file with the differences that are expected.
@@ -105,6 +106,7 @@ def compare(
 
     Args:
         machine: Compare two machines: a TOML or JSON file, or the version or fingerprint of one that the log knows.
+            A number is a version, whatever files there are.
         baseline: The other machine (default: the one that is live).
         database: Compare with the database of this URL, or path of a SQLite file.
         sample: The part of the conversations that is looked at, from above 0 to 1; always the same ones.
@@ -157,6 +159,7 @@ def what_if(
         external_userid: The customer.
         inject: A file with an own entry or an element of a sync_msg page per line; each says when it happens.
         machine: A machine: a TOML or JSON file, or the version or fingerprint of one that the log knows.
+            A number is a version, whatever files there are.
         since: From when on it folds, as 2026-11-22T10:00:00+08:00 (default: from the beginning).
         processes: How many processes work at once.
         ctx: The settings of this run.
@@ -165,21 +168,30 @@ def what_if(
         raise UsageError("a conversation is OPEN_KFID and EXTERNAL_USERID")
     if inject is None and machine is None:
         raise UsageError("--inject or --machine says what would have been otherwise")
+    from kfstate.errors import EnvelopeError
+
     moment: datetime | None = time_of("--since", since)
+    lines = {} if inject is None else dict(_lines(inject))
     chosen = None if open_kfid is None or external_userid is None else [(open_kfid, external_userid)]
     with ctx.reader() as engine, _spreading(ctx, processes, None) as how:
-        found = engine.audit.what_if(
-            machine=_machine("--machine", machine) if machine else None, since=moment,
-            inject=[] if inject is None else list(_lines(inject)), conversations=chosen, how=how,
-        )  # fmt: skip
+        try:
+            found = engine.audit.what_if(
+                machine=_machine("--machine", machine) if machine else None, since=moment, inject=lines.values(),
+                conversations=chosen, how=how,
+            )  # fmt: skip
+        except EnvelopeError as error:
+            line = list(lines)[error.index or 0]
+            raise UsageError(f"--inject: {inject}: line {line}: {error}") from error
         noted(ctx, engine, "list", detail="what-if", open_kfid=open_kfid, external_userid=external_userid)
     if found is not None:
         _show(ctx, found)
 
 
 def _machine(option: str, name: str) -> Path | str:
-    """Return the file, if there is one of this name, and see that it can be read."""
+    """Return the file, if there is one of this name, and see that it can be read; a number is always a version."""
     path = Path(name)
+    if name.isdecimal():
+        return name
     if path.suffix.lower() in {".toml", ".json"} or path.is_file():
         return _there(option, path) or path
     return name
@@ -194,7 +206,7 @@ def _there(option: str, path: Path | None) -> Path | None:
     return path
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     _there("--inject", path)
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         if not line.strip():
@@ -205,7 +217,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             raise UsageError(f"--inject: {path}: line {number}: {error}") from error
         if not isinstance(found, dict):
             raise UsageError(f"--inject: {path}: line {number} is no object")
-        yield found
+        yield number, found
 
 
 @contextmanager

@@ -204,9 +204,9 @@ def test_accepted(lived: Engine, tmp_path: Path) -> None:
      '[[accept]]\nreason = "x"\nchange = "other"\n', "accept = [", 'reason = "x"\n',
      '[[accept]]\nreason = "x"\nonly = ["zzz"]\n', '[[accept]]\nreason = "x"\nonly = ["ended", "session_id "]\n',
      '[[accept]]\nreason = "x"\nkind = "zzz"\n', '[[accept]]\nreason = "x"\nbefore = "zzz"\n',
-     '[[accept]]\nreason = "x"\nafter = "zzz"\n'],
+     '[[accept]]\nreason = "x"\nafter = "zzz"\n', '[[accept]]\nreason = "x"\nonly = []\n'],
     ids=["everything", "no reason", "typing error", "no such change", "no TOML", "no table", "no column", "a blank",
-         "no kind", "no row before", "no row after"],
+         "no kind", "no row before", "no row after", "no columns"],
 )  # fmt: skip
 def test_accepted_files_refused(lived: Engine, tmp_path: Path, text: str) -> None:
     """A file that accepts everything, says not why, or has a word that nobody knows, accepts nothing."""

@@ -14,7 +14,7 @@ from kfstate.store.dialect import query
 from kfstate.testing import page
 from tests.audit.candidates import patient, planted
 from tests.engine.conftest import Fresh
-from tests.engine.story import KF, USER, change, own, said, wrote
+from tests.engine.story import DAY2, KF, USER, change, own, said, wrote
 from tests.engine.worlds import NOW, TALK, play, seeded
 
 __all__: list[str] = []
@@ -91,6 +91,7 @@ def test_what_was_injected_is_what_would_have_been_stored(fresh: Fresh) -> None:
             play(half, clock, items, ticks=False)
             clock.set(clock.now() + 10_000_000)
             more = [said(at, user=user) for at in (5, 60, 100_000) for user in ("wm1", "wm2")]
+            more.append(said(9 * DAY2, user="wm1"))  # not believed
             more += [change(60, 1, user="wm1", new="a"), wrote(61, "b", user="wm2")]
             own_more = [
                 own(62, "state_changed", user="wm1", service_state=2),
@@ -120,9 +121,10 @@ def pairs(engine: Engine) -> list[tuple[str, str]]:
     ids=["log", "no time", "no kind", "no send_time", "account"],
 )  # fmt: skip
 def test_injected_entries_refused(queued: Engine, entry: dict[str, Any]) -> None:
-    """An entry has to be of a conversation, and to say when it happens."""
-    with pytest.raises(EnvelopeError):
+    """An entry has to be of a conversation, and to say when it happens; the error says which entry does not."""
+    with pytest.raises(EnvelopeError) as caught:
         queued.audit.what_if(inject=[said(50), entry])
+    assert 1 == caught.value.index
 
 
 def test_an_injected_entry_that_nests_too_deep(queued: Engine) -> None:

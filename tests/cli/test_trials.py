@@ -30,6 +30,7 @@ def audit(sampled: Path, *arguments: object, terminal: bool = False) -> Result:
 
 def test_gate(sampled: Path, candidate: Path, tmp_path: Path) -> None:
     """It leaves with 1 where a session changes, and with 0 where that is accepted, or where nothing does."""
+    Path("1").write_text("a file of that name: a number is a version")
     same = audit(sampled, "gate", "--machine", "1")
     assert (0, True, []) == (same.code, same.one["passed"], same.one["changed"])
     found = audit(sampled, "gate", "--machine", candidate)
@@ -119,6 +120,7 @@ WRONG = [
     (("what-if", "wk1", "wm1", "--machine", "1"), 3, "wm1"),
     (("what-if", "--inject", "bad.toml"), 2, "line 1"),
     (("what-if", "--inject", "list.json"), 2, "no object"),
+    (("what-if", "--inject", "kind.json"), 2, "line 3"),
     (("what-if", "--inject", "deep.json"), 2, "line 1"),
     (("what-if", "--machine", "1", "--since", "soon"), 2, "--since"),
     (("what-if", "--machine", "1", "--since", "0001-01-01T00:00:00+08:00"), 2, "since"),
@@ -130,6 +132,7 @@ def test_refused(sampled: Path, tmp_path: Path, arguments: tuple[str, ...], code
     """What is wrong is said in one line, with the exit code that the documents give."""
     (tmp_path / "bad.toml").write_text(kfstate("machine", "export").out.replace("[clockwork]", "[clockwork]\nhook = 1"))
     (tmp_path / "list.json").write_text("[1]\n")
+    (tmp_path / "kind.json").write_text('\n\n{"kind": "nothing"}\n')
     (tmp_path / "deep.json").write_text('{"a":' * 99_999)
     (tmp_path / "deep.toml").write_text("accept = " + "[" * 20_000)
     (tmp_path / "words.toml").write_text('[[accept]]\nreason = "r"\nonly = ["zzz"]\n')

@@ -31,7 +31,7 @@ class Accepted(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_def
     """That of the other machine."""
     kind: _Text | None = None
     """The kind of that entry."""
-    only: frozenset[str] | None = None
+    only: Annotated[frozenset[str], Meta(min_length=1)] | None = None
     """No entry is folded otherwise, and no other columns of the session differ."""
     open_kfid: _Text | None = None
     external_userid: _Text | None = None

@@ -20,12 +20,14 @@ from kfstate.machine.entry import Entry
 from kfstate.projections.building import Site
 from kfstate.store.envelope import OwnEntry, draft_own, from_json
 from kfstate.store.facts import draft_elements
+from kfstate.store.head import read_head
 from kfstate.store.names import SERVICER, fold_name
 from kfstate.store.read import find_name, find_stream
 from kfstate.store.rows import Draft, StreamKey
 
 __all__ = ["Injected", "WhatIf", "what_if"]
 
+_AHEAD = 86_400 * SECOND
 Injected = OwnEntry | Mapping[str, Any]
 """An own entry, its envelope, or an element of a ``sync_msg`` page."""
 
@@ -54,6 +56,8 @@ class _Branch:
     conn: Connection
     corp_id: str
     position: int
+    recorded: int
+    """When they would have been stored, microseconds."""
     entries: dict[int, list[Entry]] = attrs.Factory(dict)
     strangers: dict[int, Whose] = attrs.Factory(dict)
     named: dict[int, str] = attrs.Factory(dict)
@@ -65,6 +69,8 @@ class _Branch:
         self.position += 1
         stream = self._stream(draft.stream)
         occurred_at = draft.occurred_at or 0
+        if not draft.own and occurred_at > self.recorded + _AHEAD:  # not believed, as when it is stored
+            occurred_at = self.recorded
         self.entries.setdefault(stream, []).append(
             Entry(
                 position=self.position,
@@ -105,8 +111,12 @@ class _Branch:
 def _drafts(entries: Iterable[Injected], *, now: int, corp_id: str) -> Iterable[Draft]:
     for number, entry in enumerate(entries):
         if isinstance(entry, OwnEntry) or "kind" in entry:
-            own = entry if isinstance(entry, OwnEntry) else from_json(entry)
-            draft = draft_own(own, now=now, corp_id=corp_id)
+            try:
+                own = entry if isinstance(entry, OwnEntry) else from_json(entry)
+                draft = draft_own(own, now=now, corp_id=corp_id)
+            except EnvelopeError as error:
+                error.index = number
+                raise
             timed = own.occurred_at is not None
         else:
             try:
@@ -136,13 +146,16 @@ def what_if(
     """Tell history as it was, and as it would have been; None where it was stopped before the end.
 
     ``since`` (seconds): from when on ``machine`` folds. Told are the ``chosen`` streams and those of the injected
-    entries; all of them where none is chosen and there is another machine.
+    entries; all of them where none is chosen and there is another machine. An element of WeCom's that says it happens
+    more than a day ahead happens now, as when it is stored.
     Raises :class:`~kfstate.errors.EnvelopeError`.
     """
     how = how or Spreading()
     with site.database.reading() as conn:
         found = scope(conn)
-        branch = _Branch(conn, corp_id, found.checkpoint.position)
+        branch = _Branch(
+            conn, corp_id, found.checkpoint.position, max(site.clock.now(), read_head(conn).recorded_at + 1)
+        )
         for draft in _drafts(inject, now=site.clock.now(), corp_id=corp_id):
             branch.inject(draft)
         if chosen is None:
