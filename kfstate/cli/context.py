@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import attrs
 from cyclopts import Parameter
 
-from kfstate.cli.database import must_exist, url_of
+from kfstate.cli.database import must_exist, must_know, url_of
 from kfstate.cli.output import Output
 from kfstate.cli.words import Lang
 
@@ -35,8 +35,9 @@ class Context:
         return url_of(self.db)
 
     def reader(self, *, projections: "Iterable[Projection]" = ()) -> "Engine":
-        """Open the database for a question; raise an error where there is none."""
+        """Open the database for a question; raise an error where it is not there, or has nothing of the corporation."""
         must_exist(self.url)
+        must_know(self.url, self.corp_id)
         return self.writer(projections=projections)
 
     def writer(self, *, clock: "Clock | None" = None, projections: "Iterable[Projection]" = ()) -> "Engine":

@@ -8,9 +8,13 @@ from kfstate.cli.exits import DatabaseError, UsageError
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-__all__ = ["file_of", "masked", "must_exist", "url_of"]
+__all__ = ["file_of", "masked", "must_exist", "must_know", "url_of"]
 
 _VERSION_TABLE = "kfstate_alembic_version"
+_CORPORATIONS = (
+    "SELECT corp_id FROM kf_stream WHERE customer = 0 AND servicer = 0 AND open_kfid = '' AND kind = 'log' "
+    "ORDER BY corp_id LIMIT 5"
+)
 
 
 def url_of(given: str) -> str:
@@ -46,6 +50,25 @@ def must_exist(url: str) -> None:
         raise DatabaseError(f"{path} cannot be read as a database: {error}") from error
     if found is None:
         raise DatabaseError(f"{path} holds no kfstate tables: `kfstate db upgrade` creates them")
+
+
+def must_know(url: str, corp_id: str) -> None:
+    """Raise an error where the log has entries, and none of this corporation: nothing is asked of it, or written."""
+    from contextlib import closing
+
+    from sqlalchemy import inspect
+
+    from kfstate.store.database import Database
+    from kfstate.store.dialect import as_text, query
+    from kfstate.store.read import find_stream
+    from kfstate.store.rows import StreamKey
+
+    with closing(Database(url)) as database, database.reading() as conn:
+        if not inspect(conn).has_table("kf_stream") or find_stream(conn, StreamKey(corp_id, "log")) is not None:
+            return
+        known = [as_text(one) for (one,) in query(conn, _CORPORATIONS)]
+    if known:
+        raise UsageError(f"--corp-id: the log has nothing of {corp_id!r}, but of {', '.join(map(repr, known))}")
 
 
 def masked(url: str) -> str:

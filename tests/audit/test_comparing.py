@@ -118,6 +118,18 @@ def test_a_log_with_a_hole(fresh: Fresh) -> None:
                 ask()
 
 
+def test_nothing_was_compared(fresh: Fresh) -> None:
+    """Where there is no conversation, there is nothing that is alike."""
+    with fresh("empty") as (engine, _), fresh("there") as (there, _):
+        for ask in (
+            engine.audit.drift,
+            lambda: engine.audit.compare_machines(planted()),
+            lambda: engine.audit.compare_databases(there.url),
+        ):
+            with pytest.raises(ArgumentError, match="corp_id"):
+                ask()
+
+
 def test_machines(lived: Engine) -> None:
     """The first entry that two machines fold otherwise is the first of the gate's; names of rows are no difference."""
     assert lived.audit.compare_machines(renamed()) == lived.audit.compare_machines("1")

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from kfstate import ArgumentError, Engine
+from kfstate.store import schema
+from kfstate.store.database import Database
 from kfstate.testing import FakeWecom
 from kfstate.wecom import Client, Live, Settings
 from tests.cli.runner import kfstate
@@ -56,6 +58,29 @@ def test_several_in_one_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert 0 == kfstate("--corp-id", wecom.corp_id, "sync", "--once").one["appended"]
         assert wecom.corp_id in corporations(path)
         assert 1 == len(kfstate("--corp-id", wecom.corp_id, "conversations").lines)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [("conversations",), ("audit", "compare"), ("audit", "head"), ("verify",), ("tick",), ("show", "wk", "wm")],
+)
+def test_no_such_corporation(sampled: Path, question: tuple[str, ...]) -> None:
+    """A question about one that the log does not know is refused, and leaves nothing of it in the log."""
+    done = kfstate("--db", sampled, "--corp-id", "typo", *question)
+    assert 2 == done.code
+    assert "typo" in done.err
+    assert 1 == len(done.err.splitlines())
+    assert {""} == corporations(sampled)
+
+
+def test_no_corporation_yet(tmp_path: Path) -> None:
+    """A database without entries has none that it would not know."""
+    path = tmp_path / "kf.db"
+    database = Database(f"sqlite:///{path}")
+    with database.writing() as conn:
+        schema.upgrade(conn, now=1)
+    database.close()
+    assert (0, []) == ((done := kfstate("--db", path, "--corp-id", "ww1", "conversations")).code, done.lines)
 
 
 def test_an_engine_of_another_corporation(tmp_path: Path) -> None:

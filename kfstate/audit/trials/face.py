@@ -55,7 +55,7 @@ class Comparison:
 
 
 class Trials:
-    """What may be tried on recorded history. Nothing here writes to the database."""
+    """What may be tried on recorded history. Nothing here writes to the log, or to what is made of it."""
 
     _site: Site
     _corp_id: str

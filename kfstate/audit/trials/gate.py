@@ -10,7 +10,6 @@ from kfstate.audit.trials.changes import SessionChange
 from kfstate.audit.trials.kpis import Kpis
 from kfstate.audit.trials.replaying import Replay, definition_of
 from kfstate.audit.trials.spreading import Scope, Spreading, over_log
-from kfstate.errors import ArgumentError
 from kfstate.machine.compiled import Machine
 from kfstate.projections.building import Site
 
@@ -69,8 +68,6 @@ def gate(
     found, whole = over_log(site, work, job, corp_id=corp_id, sample=sample, how=how)
     if whole is None:
         return None
-    if not whole.conversations:
-        raise ArgumentError("corp_id", repr(corp_id), "a corporation of which the log has a conversation")
     changed, unused = accept(whole.changed, accepted)
     return Gate(
         machine_before=label(baseline),

@@ -177,7 +177,8 @@ def over_log(
 ) -> tuple[Scope, Part | None]:
     """Do a job with all conversations of the log, or this part of them; see :func:`spread` for what comes of it.
 
-    ``work`` is what a journal knows the work by.
+    ``work`` is what a journal knows the work by. Raises :class:`~kfstate.errors.ArgumentError` where there is no
+    conversation: what looked at nothing has found nothing.
     """
     how = how or Spreading()
     known = {**work, "corp_id": corp_id, "sample": sample}
@@ -187,9 +188,12 @@ def over_log(
             streams = conversations(conn, corp_id, sample)
         if journal is not None:
             journal.begin((str(found.checkpoint), found.second))
-        return found, spread(
+        whole = spread(
             site, job(found), streams, processes=how.processes, journal=journal, progress=how.progress, stop=how.stop
         )
+    if whole is not None and not whole.conversations:
+        raise ArgumentError("corp_id", repr(corp_id), "a corporation of which the log has a conversation")
+    return found, whole
 
 
 def _run(job: Job, database: Database, streams: Sequence[int]) -> Part:
