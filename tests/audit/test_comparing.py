@@ -1,7 +1,8 @@
 """Comparisons: nothing where all is alike, and else the first entry or row of each conversation that is not."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,42 @@ def test_drift(fresh: Fresh, damage: str) -> None:
         assert not field or field in found.fields
 
 
+STRAYS = {
+    "the log's own": ("kf_step", "position", 1),
+    "not in the log": ("kf_step", "position", 999),
+    "conversation": ("kf_conversation", "stream", 999),
+    "session": ("kf_session", "stream", 1),
+    "segment": ("kf_segment", "stream", 999),
+}
+
+
+@pytest.mark.parametrize("stray", list(STRAYS))
+def test_drift_outside(fresh: Fresh, stray: str) -> None:
+    """Rows that belong to no conversation are counted; those of another corporation are not among them."""
+    table, key, place = STRAYS[stray]
+    with fresh("drift") as (engine, clock):
+        with Engine(engine.url, corp_id="ww2", clock=clock) as other:
+            other.ingest(page([said(0, user="wm2")]))
+        engine.ingest(page([said(0), change(5, 1, new="a")]))
+        found = engine.audit.drift()
+        assert found is not None
+        assert found.equal
+        names = [name for _, name, *_ in rows_of(engine, f"PRAGMA table_info({table})")]
+        columns = ", ".join(str(place) if name == key else name for name in names)
+        ((least,),) = rows_of(engine, f"SELECT MAX({key}) FROM {table}")
+        changed(engine, f"INSERT INTO {table} SELECT {columns} FROM {table} WHERE {key} = ?", least)
+        apart = one(engine.audit.drift())
+        assert ("outside", "", {f"rows of {table}": (1, 0)}) == (apart.what, apart.stream, apart.fields)
+        assert (place if key == "position" else None) == apart.position
+        assert f"rows of {table}: 1 → 0" == apart.why
+
+
+def rows_of(engine: Engine, sql: str) -> Sequence[tuple[Any, ...]]:
+    """Ask the database."""
+    with engine._reading() as conn:
+        return query(conn, sql)
+
+
 def test_drift_of_what_nobody_knows(fresh: Fresh) -> None:
     """Where the row of the live build is gone, nobody can say what it is of."""
     with fresh("unknown") as (engine, _):
@@ -121,11 +158,12 @@ def test_a_log_with_a_hole(fresh: Fresh) -> None:
 def test_nothing_was_compared(fresh: Fresh) -> None:
     """Where there is no conversation, there is nothing that is alike."""
     with fresh("empty") as (engine, _), fresh("there") as (there, _):
-        for ask in (
+        asks: list[Callable[[], object]] = [
             engine.audit.drift,
             lambda: engine.audit.compare_machines(planted()),
             lambda: engine.audit.compare_databases(there.url),
-        ):
+        ]
+        for ask in asks:
             with pytest.raises(ArgumentError, match="corp_id"):
                 ask()
 

@@ -23,14 +23,26 @@ from kfstate.projections.steps import StepRow, step_row
 from kfstate.projections.tables import kf_conversation, kf_segment, kf_session, kf_step
 from kfstate.queries.views import at_second
 from kfstate.service_state import KfServiceState
-from kfstate.store.dialect import query_in
+from kfstate.store.dialect import query, query_in
 
-__all__ = ["Drift", "Machines", "row_as", "stored_steps"]
+__all__ = ["Drift", "Machines", "outside", "row_as", "stored_steps"]
 
 _STEPS = (
     "SELECT e.stream, s.* FROM kf_entry e JOIN kf_step s ON s.position = e.position "
     "WHERE s.known_from <= ? AND e.stream IN (??) ORDER BY s.known_from"
 )
+_STRAY = (
+    "SELECT COUNT(*), MIN({0}) FROM {1} LEFT JOIN kf_stream s ON s.id = {2} AND s.kind = 'conversation' "
+    "WHERE s.id IS NULL"
+)
+_STRAYS = {
+    "kf_step": _STRAY.format("r.position", "kf_step r LEFT JOIN kf_entry e ON e.position = r.position", "e.stream")
+    + " AND (e.position IS NOT NULL OR r.position > (SELECT COALESCE(MAX(position), 0) FROM kf_archive_mark))",
+    "kf_conversation": _STRAY.format("NULL", "kf_conversation r", "r.stream"),
+    "kf_session": _STRAY.format("NULL", "kf_session r", "r.stream"),
+    "kf_segment": _STRAY.format("NULL", "kf_segment r", "r.stream"),
+}
+"""Table → how many of its rows belong to no conversation, and where the first one stands."""
 Fields = dict[str, tuple[Any, Any]]
 _STATE = 3
 """Columns of ``kf_conversation`` before the folded state; those of the reject switch are after it."""
@@ -101,6 +113,18 @@ class Drift:
             found = found or _row_apart(one, {what: held.get(stream, []) for what, held in tables}, owners[stream])
             part.apart += [found] if found else []
         return part
+
+
+def outside(conn: Connection, version: int) -> list[Divergence]:
+    """Return a divergence for each table of a build that has rows of what is no conversation."""
+    found = []
+    with builds.of_build(conn, version):
+        for table, sql in _STRAYS.items():
+            ((count, position),) = query(conn, sql)
+            if count:
+                fields = {f"rows of {table}": (count, 0)}
+                found.append(Divergence("", None, "outside", position, None, None, None, None, fields, stream=""))
+    return found
 
 
 def stored_steps(conn: Connection, streams: Sequence[int], until: int) -> dict[int, dict[int, StepRow]]:

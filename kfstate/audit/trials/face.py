@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from kfstate.audit.definition import load
 from kfstate.audit.knowing import machine_at, machine_named, moment
 from kfstate.audit.trials.accepting import load_accepted
-from kfstate.audit.trials.comparing import Drift, Machines
+from kfstate.audit.trials.comparing import Drift, Machines, outside
 from kfstate.audit.trials.databases import Databases, lacking, other_database
 from kfstate.audit.trials.gate import Gate, gate
 from kfstate.audit.trials.places import Divergence
@@ -103,8 +103,9 @@ class Trials:
     def drift(self, *, sample: float = 1.0, how: Spreading | None = None) -> Comparison | None:
         """Fold conversations again and return the first row of each that the live projections have otherwise.
 
-        In the same place of the log, while writes go on. ``engine.projections.check`` compares every table, and takes
-        a build for it. Raises :class:`~kfstate.errors.ProjectionError` where nobody knows who made the live build.
+        And how many of their rows belong to no conversation. In the same place of the log, while writes go on.
+        ``engine.projections.check`` compares every table, and takes a build for it. Raises
+        :class:`~kfstate.errors.ProjectionError` where nobody knows who made the live build.
         """
         with self._site.database.reading() as conn:
             build = builds.live(conn)
@@ -117,7 +118,9 @@ class Trials:
         )  # fmt: skip
         if whole is None:
             return None
-        return Comparison(found.checkpoint.position, whole.conversations, whole.entries, tuple(whole.apart))
+        with self._site.database.reading() as conn:
+            apart = (*whole.apart, *outside(conn, build.version))
+        return Comparison(found.checkpoint.position, whole.conversations, whole.entries, apart)
 
     def compare_databases(self, other: str, *, sample: float = 1.0, how: Spreading | None = None) -> Comparison | None:
         """Compare this log with that of another database, by its URL: entries, then the steps that are stored of them.

@@ -27,14 +27,15 @@ class Divergence:
     """The first entry of a conversation that two places do not have alike."""
 
     SHOWN: ClassVar = (
-        "open_kfid", "external_userid", "what", "position", "at", "kind", "why", "before", "after", "fields",
+        "stream", "open_kfid", "external_userid", "what", "position", "at", "kind", "why", "before", "after", "fields",
     )  # fmt: skip
 
     open_kfid: str
     external_userid: str | None
     what: str
     """``step``: folded otherwise; ``missing``, ``extra``: the second place has no such entry or step, or only it does;
-    ``conversation``, ``session``, ``segment``: the steps are alike, and a row of that table is not."""
+    ``conversation``, ``session``, ``segment``: the steps are alike, and a row of that table is not; ``outside``: rows
+    of a table that belong to no conversation."""
     position: int | None
     """In the first place, or where only the second has it, there."""
     at: datetime | None
@@ -43,6 +44,8 @@ class Divergence:
     after: FoldedAs | None
     fields: dict[str, tuple[Any, Any]] = attrs.Factory(dict)
     """What differs → here and there."""
+    stream: str = "conversation"
+    """The kind of stream that the entry is in; '' of what is in none."""
 
     @property
     def why(self) -> str:
