@@ -41,7 +41,7 @@ _CHANGED = (
     _text("reason", "why"),
     _text("accepted because", "accepted"),
 )
-_APART = (Column("differs", attrgetter("what")), *_WHERE, _text("reason", "why"))
+_APART = (Column("differs", attrgetter("what")), _text("stream", "stream"), *_WHERE, _text("reason", "why"))
 _KPIS = (
     Column("name", attrgetter("name")),
     Column("before", attrgetter("before"), right=True, raw=True),
@@ -101,8 +101,8 @@ def compare(
 ) -> int:
     """Compare the projections with a fold of the log; or two machines; or this database with another one.
 
-    Of each conversation the first entry that is not alike is shown. Leave with 1 where there is one; with 2 where
-    nothing was compared, because a machine or an option is wrong.
+    Of each conversation, or of each stream of two databases, the first entry that is not alike is shown. Leave with 1
+    where there is one; with 2 where nothing was compared, because a machine or an option is wrong.
 
     Args:
         machine: Compare two machines: a TOML or JSON file, or the version or fingerprint of one that the log knows.
@@ -247,6 +247,8 @@ def _show(ctx: Context, found: Any) -> None:
 
 def _foot(ctx: Context, found: Any) -> str:
     counts = {"conversations": found.conversations, "entries": found.entries, "known up to": found.known_at}
+    if getattr(found, "cleared", 0):
+        counts["payload in one place only"] = found.cleared
     return "  ".join(f"{ctx.out.word(name)}: {count}" for name, count in counts.items())
 
 

@@ -239,6 +239,9 @@ _CHINESE = {
     "known now": "现在所知",
     "known then": "当时所知",
     "known up to": "已知至位置",
+    "payload in one place only": "仅一方保有内容",
+    "entry": "记录",
+    "outside": "不属于任何会话",
     "not known": "未知",
     "stored": "入库",
     # small words

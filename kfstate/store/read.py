@@ -117,7 +117,12 @@ def _lower(second: int | None) -> int:
 def payloads(conn: Connection, positions: Iterable[int]) -> dict[int, bytes | None]:
     """Return position → exact bytes of the payload; None where it was erased, no key where there is no entry."""
     found = query_in(conn, "SELECT position, body FROM kf_payload WHERE position IN (??)", sorted(set(positions)))
-    return {position: None if body is None else bytes(body) for position, body in found}
+    return {position: _bytes(body) for position, body in found}
+
+
+def _bytes(body: Any) -> bytes | None:
+    """Return a payload; SQLite also keeps text, where somebody writes it past us."""
+    return body.encode() if isinstance(body, str) else None if body is None else bytes(body)
 
 
 def find_name(conn: Connection, corp_id: str, kind: str, value: str) -> int | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,11 +14,11 @@ from kfstate.audit.definition import load
 from kfstate.audit.knowing import machine_at, machine_named, moment
 from kfstate.audit.trials.accepting import load_accepted
 from kfstate.audit.trials.comparing import Drift, Machines, outside
-from kfstate.audit.trials.databases import Databases, lacking, other_database
+from kfstate.audit.trials.databases import Databases, lacking, named, other_database
 from kfstate.audit.trials.gate import Gate, gate
 from kfstate.audit.trials.places import Divergence
 from kfstate.audit.trials.replaying import definition_of
-from kfstate.audit.trials.spreading import Spreading, conversations, over_log
+from kfstate.audit.trials.spreading import Scope, Spreading, every_stream, looked_at, over_log
 from kfstate.audit.trials.what_if import Injected, WhatIf, what_if
 from kfstate.clock import SECOND
 from kfstate.errors import ProjectionError, UnknownConversationError
@@ -39,14 +40,16 @@ AnyMachine = Machine | Path | str
 class Comparison:
     """Two places held against each other, conversation by conversation."""
 
-    SHOWN: ClassVar = ("equal", "known_at", "conversations", "entries", "apart")
+    SHOWN: ClassVar = ("equal", "known_at", "conversations", "entries", "cleared", "apart")
 
     known_at: int
     """The last position that was looked at."""
     conversations: int
     entries: int
     apart: tuple[Divergence, ...]
-    """The first entry of each conversation that is not alike."""
+    """The first entry of each conversation that is not alike, or of each stream."""
+    cleared: int = 0
+    """Entries whose payload only one of two databases has: it was erased in the other, or has aged out."""
 
     @property
     def equal(self) -> bool:
@@ -98,6 +101,7 @@ class Trials:
         )  # fmt: skip
         if whole is None:
             return None
+        looked_at(whole.conversations, self._corp_id)
         return Comparison(found.checkpoint.position, whole.conversations, whole.entries, tuple(whole.apart))
 
     def drift(self, *, sample: float = 1.0, how: Spreading | None = None) -> Comparison | None:
@@ -118,6 +122,7 @@ class Trials:
         )  # fmt: skip
         if whole is None:
             return None
+        looked_at(whole.conversations, self._corp_id)
         with self._site.database.reading() as conn:
             apart = (*whole.apart, *outside(conn, build.version))
         return Comparison(found.checkpoint.position, whole.conversations, whole.entries, apart)
@@ -125,26 +130,29 @@ class Trials:
     def compare_databases(self, other: str, *, sample: float = 1.0, how: Spreading | None = None) -> Comparison | None:
         """Compare this log with that of another database, by its URL: entries, then the steps that are stored of them.
 
-        Of each conversation the first entry is returned that is not alike. Positions and ids may differ. Raises
-        :class:`~kfstate.errors.ArgumentError` where there is no such database.
+        Of each stream the first entry is returned that is not alike. Positions and ids may differ. Raises
+        :class:`~kfstate.errors.ArgumentError` where there is no such database, or no conversation.
         """
         awaited, corp_id = self._site.database.engine.dialect.is_async, self._corp_id
         with closing(other_database(other, asynchronous=awaited)) as there:
-            with there.reading() as conn:
-                work = {"databases": read_head(conn).log_id.hex()}
-                streams = conversations(conn, corp_id, sample)
             found, whole = over_log(
-                self._site, work,
-                lambda scope: Databases(other, corp_id, scope.checkpoint.position, asynchronous=awaited),
-                corp_id=corp_id, sample=sample, how=how,
+                self._site, {"database": named(other)}, partial(_databases, other, corp_id, awaited),
+                corp_id=corp_id, sample=sample, how=how, beside=there,
             )  # fmt: skip
             if whole is None:
                 return None
-            apart = list(whole.apart)
+            with there.reading() as conn:
+                streams = every_stream(conn, corp_id, sample)
+            apart, compared = list(whole.apart), whole.conversations
             for start in range(0, len(streams), _AT_ONCE):
                 with there.reading() as conn, self._site.database.reading() as here:
-                    apart += lacking(conn, here, corp_id, streams[start : start + _AT_ONCE])
-        return Comparison(found.checkpoint.position, whole.conversations, whole.entries, tuple(apart))
+                    more, only_there = lacking(conn, here, corp_id, streams[start : start + _AT_ONCE], _last(found))
+                apart += only_there
+                compared += more
+        looked_at(compared, corp_id)
+        return Comparison(
+            found.checkpoint.position, whole.conversations, whole.entries, tuple(apart), cleared=whole.cleared
+        )
 
     def what_if(
         self,
@@ -185,6 +193,14 @@ class Trials:
         if stream is None:
             raise UnknownConversationError(open_kfid, external_userid)
         return stream.id
+
+
+def _last(scope: Scope) -> int:
+    return 0 if scope.beside is None else scope.beside.position
+
+
+def _databases(other: str, corp_id: str, asynchronous: bool, scope: Scope) -> Databases:  # noqa: FBT001 (of a partial)
+    return Databases(other, corp_id, scope.checkpoint.position, _last(scope), asynchronous)
 
 
 def _machine(conn: Connection, machine: AnyMachine) -> Machine:

@@ -9,7 +9,7 @@ from kfstate.audit.trials.accepting import Accepted, accept
 from kfstate.audit.trials.changes import SessionChange
 from kfstate.audit.trials.kpis import Kpis
 from kfstate.audit.trials.replaying import Replay, definition_of
-from kfstate.audit.trials.spreading import Scope, Spreading, over_log
+from kfstate.audit.trials.spreading import Scope, Spreading, looked_at, over_log
 from kfstate.machine.compiled import Machine
 from kfstate.projections.building import Site
 
@@ -68,6 +68,7 @@ def gate(
     found, whole = over_log(site, work, job, corp_id=corp_id, sample=sample, how=how)
     if whole is None:
         return None
+    looked_at(whole.conversations, corp_id)
     changed, unused = accept(whole.changed, accepted)
     return Gate(
         machine_before=label(baseline),

@@ -12,7 +12,7 @@ from kfstate.errors import ArgumentError
 
 __all__ = ["Journal"]
 
-_FORM = 1
+_FORM = 2
 
 
 class Journal:
@@ -28,8 +28,8 @@ class Journal:
         """
         self._path = Path(path)
         self._work = msgspec.json.encode(work, order="deterministic").decode()
-        self.scope: tuple[str, int] | None = None
-        """How much of the log the work is about, where it began before."""
+        self.scope: tuple[str, int, str] | None = None
+        """How much of the log, and of another one, the work is about, where it began before."""
         self.parts: dict[int, bytes] = {}
         """The parts that are done."""
         if self._path.exists() and not self._path.is_file():  # a pipe would be waited for
@@ -54,7 +54,7 @@ class Journal:
         """Close the file."""
         self._file.close()
 
-    def begin(self, scope: tuple[str, int]) -> None:
+    def begin(self, scope: tuple[str, int, str]) -> None:
         """Note how much of the log the work is about, where it has not begun before."""
         if self.scope is None:
             self.scope = scope
@@ -119,7 +119,7 @@ class Journal:
 class _Head(msgspec.Struct, forbid_unknown_fields=True):
     form: int
     work: str
-    scope: tuple[str, int]
+    scope: tuple[str, int, str]
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True, rename={"is_": "is"}):

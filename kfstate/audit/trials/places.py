@@ -24,7 +24,7 @@ _WHOSE = (
 
 @attrs.frozen
 class Divergence:
-    """The first entry of a conversation that two places do not have alike."""
+    """The first entry of a conversation, or of another stream, that two places do not have alike."""
 
     SHOWN: ClassVar = (
         "stream", "open_kfid", "external_userid", "what", "position", "at", "kind", "why", "before", "after", "fields",
@@ -34,8 +34,8 @@ class Divergence:
     external_userid: str | None
     what: str
     """``step``: folded otherwise; ``missing``, ``extra``: the second place has no such entry or step, or only it does;
-    ``conversation``, ``session``, ``segment``: the steps are alike, and a row of that table is not; ``outside``: rows
-    of a table that belong to no conversation."""
+    ``entry``, ``payload``: that says something else; ``conversation``, ``session``, ``segment``: the steps are alike,
+    and a row of that table is not; ``outside``: rows of a table that belong to no conversation."""
     position: int | None
     """In the first place, or where only the second has it, there."""
     at: datetime | None

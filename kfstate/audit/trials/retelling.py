@@ -20,7 +20,7 @@ from kfstate.projections.sessions import Segment, Session
 from kfstate.store.dialect import query_in
 from kfstate.store.rows import Stream
 
-__all__ = ["Told", "Turn", "entries_of", "tell"]
+__all__ = ["Told", "Turn", "ask_whole", "entries_of", "tell"]
 
 _FOLDED = len(Entry._fields)
 _ENTRIES = f"SELECT {', '.join(Entry._fields)}, version FROM kf_entry WHERE position <= ? AND stream IN (??)"
@@ -79,13 +79,17 @@ def entries_of(conn: Connection, streams: Iterable[int], until: int) -> dict[int
     Raises :class:`~kfstate.errors.CorruptLogError` where one is missing.
     """
     found: dict[int, list[Entry]] = {stream: [] for stream in streams}
-    highest = dict.fromkeys(found, 0)
+    places: dict[int, list[tuple[int, int]]] = {stream: [] for stream in found}
     for row in query_in(conn, _ENTRIES, found, until):
         entry = tuple.__new__(Entry, row[:_FOLDED])
         found[entry.stream].append(entry)
-        highest[entry.stream] = max(highest[entry.stream], row[_FOLDED])
-    for stream, entries in found.items():
-        if len(entries) != highest[stream]:
-            first = min(entry.position for entry in entries)
-            raise CorruptLogError(first, "entries of its conversation are missing, or in the archive")
+        places[entry.stream].append((entry.position, row[_FOLDED]))
+    for pairs in places.values():
+        ask_whole(pairs)
     return found
+
+
+def ask_whole(places: Sequence[tuple[int, int]]) -> None:
+    """Raise :class:`~kfstate.errors.CorruptLogError` where these, positions and versions, are not all of a stream."""
+    if len(places) != max((version for _, version in places), default=0):
+        raise CorruptLogError(min(places)[0], "entries of its conversation are missing, or in the archive")

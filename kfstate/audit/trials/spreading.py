@@ -25,7 +25,19 @@ from kfstate.store.database import Database
 from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 
-__all__ = ["Job", "Part", "Progress", "Scope", "Spreading", "conversations", "over_log", "scope", "spread"]
+__all__ = [
+    "Job",
+    "Part",
+    "Progress",
+    "Scope",
+    "Spreading",
+    "conversations",
+    "every_stream",
+    "looked_at",
+    "over_log",
+    "scope",
+    "spread",
+]
 
 _AT_ONCE = 200
 """How many conversations a part has."""
@@ -45,6 +57,8 @@ class Part:
     after: Tally = attrs.Factory(Tally)
     changed: list[SessionChange] = attrs.Factory(list)
     apart: list[Divergence] = attrs.Factory(list)
+    cleared: int = 0
+    """Entries whose payload only one of two places has."""
 
     def merge(self, other: "Part") -> None:
         """Add what came of others."""
@@ -54,6 +68,7 @@ class Part:
         self.after.merge(other.after)
         self.changed += other.changed
         self.apart += other.apart
+        self.cleared += other.cleared
 
 
 class Job(Protocol):
@@ -66,10 +81,14 @@ class Job(Protocol):
 
 @attrs.frozen
 class Scope:
-    """How much of a log is worked on: up to a place of it, and the second at which that was stored."""
+    """How much of a log is worked on: up to a place of it, and the second at which that was stored.
+
+    ``beside`` is the same of another log, where the work is about two.
+    """
 
     checkpoint: Checkpoint
     second: int
+    beside: Checkpoint | None = None
 
 
 @attrs.frozen
@@ -86,20 +105,24 @@ class Spreading:
     stop: Signal | None = None
 
 
-def scope(conn: Connection, journal: Journal | None = None) -> Scope:
-    """Return the scope that a journal began with, else the whole log.
+def scope(conn: Connection, journal: Journal | None = None, there: Connection | None = None) -> Scope:
+    """Return the scope that a journal began with, else the whole log, and the whole of that of ``there``.
 
     Raises :class:`~kfstate.errors.CheckpointError` where the journal is of another log.
     """
     if journal is not None and journal.scope is not None:
         try:
-            known = Scope(Checkpoint.parse(journal.scope[0]), journal.scope[1])
+            beside = None if there is None else Checkpoint.parse(journal.scope[2])
+            known = Scope(Checkpoint.parse(journal.scope[0]), journal.scope[1], beside)
         except ValueError:
             raise journal.wrong() from None
         hold(conn, known.checkpoint)
+        if there is not None and beside is not None:
+            hold(there, beside)
         return known
     head = read_head(conn)
-    return Scope(checkpoint_at(conn, head.position), head.recorded_at // SECOND)
+    beside = None if there is None else checkpoint_at(there, read_head(there).position)
+    return Scope(checkpoint_at(conn, head.position), head.recorded_at // SECOND, beside)
 
 
 def conversations(conn: Connection, corp_id: str, sample: float = 1.0) -> list[int]:
@@ -112,6 +135,14 @@ def conversations(conn: Connection, corp_id: str, sample: float = 1.0) -> list[i
     if found and not chosen:
         raise ArgumentError("sample", repr(sample), f"a part that any of {len(found)} conversations is in")
     return chosen
+
+
+def every_stream(conn: Connection, corp_id: str, sample: float = 1.0) -> list[int]:
+    """Return the streams of the conversations, as :func:`conversations` does, and this part of all others."""
+    chosen = conversations(conn, corp_id, sample)
+    sql = "SELECT id FROM kf_stream WHERE corp_id = ? AND kind <> 'conversation'"
+    chosen += [id_ for (id_,) in query(conn, sql, (corp_id,)) if sample == 1 or _share(id_) < sample * _UNITS]
+    return sorted(chosen)  # new streams come last: the parts of a journal stay what they were
 
 
 def _share(stream: int) -> int:
@@ -174,26 +205,31 @@ def over_log(
     corp_id: str,
     sample: float = 1.0,
     how: Spreading | None = None,
+    beside: Database | None = None,
 ) -> tuple[Scope, Part | None]:
     """Do a job with all conversations of the log, or this part of them; see :func:`spread` for what comes of it.
 
-    ``work`` is what a journal knows the work by. Raises :class:`~kfstate.errors.ArgumentError` where there is no
-    conversation: what looked at nothing has found nothing.
+    With every stream, where the work is about another database ``beside``, too. ``work`` is what a journal knows the
+    work by.
     """
     how = how or Spreading()
     known = {**work, "corp_id": corp_id, "sample": sample}
     with Journal(how.journal, known) if how.journal is not None else nullcontext() as journal:
-        with site.database.reading() as conn:
-            found = scope(conn, journal)
-            streams = conversations(conn, corp_id, sample)
+        with site.database.reading() as conn, nullcontext() if beside is None else beside.reading() as there:
+            found = scope(conn, journal, there)
+            streams = (conversations if beside is None else every_stream)(conn, corp_id, sample)
         if journal is not None:
-            journal.begin((str(found.checkpoint), found.second))
+            journal.begin((str(found.checkpoint), found.second, str(found.beside or "")))
         whole = spread(
             site, job(found), streams, processes=how.processes, journal=journal, progress=how.progress, stop=how.stop
         )
-    if whole is not None and not whole.conversations:
-        raise ArgumentError("corp_id", repr(corp_id), "a corporation of which the log has a conversation")
     return found, whole
+
+
+def looked_at(conversations: int, corp_id: str) -> None:
+    """Raise :class:`~kfstate.errors.ArgumentError` where there is none: what looked at nothing has found nothing."""
+    if not conversations:
+        raise ArgumentError("corp_id", repr(corp_id), "a corporation of which the log has a conversation")
 
 
 def _run(job: Job, database: Database, streams: Sequence[int]) -> Part:
