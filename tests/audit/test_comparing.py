@@ -122,6 +122,18 @@ def test_drift_outside(fresh: Fresh, stray: str) -> None:
         assert f"rows of {table}: 1 → 0" == apart.why
 
 
+def test_drift_beside_an_archive(fresh: Fresh) -> None:
+    """What is made of entries that have left for an archive is not outside."""
+    with fresh("archived") as (engine, _):
+        engine.ingest(page([said(0), said(1, user="wm2")]))
+        changed(engine, "INSERT INTO kf_archive_mark SELECT position, chain, recorded_at, leaf, 1 FROM kf_entry "
+                        "WHERE position = 2")  # fmt: skip
+        changed(engine, "DELETE FROM kf_entry WHERE position <= 2")
+        found = engine.audit.drift()
+        assert found is not None
+        assert (True, 1) == (found.equal, found.conversations)
+
+
 def rows_of(engine: Engine, sql: str) -> Sequence[tuple[Any, ...]]:
     """Ask the database."""
     with engine._reading() as conn:
