@@ -128,10 +128,12 @@ def test_drift_beside_an_archive(fresh: Fresh) -> None:
         engine.ingest(page([said(0), said(1, user="wm2")]))
         changed(engine, "INSERT INTO kf_archive_mark SELECT position, chain, recorded_at, leaf, 1 FROM kf_entry "
                         "WHERE position = 2")  # fmt: skip
-        changed(engine, "DELETE FROM kf_entry WHERE position <= 2")
+        changed(engine, "DELETE FROM kf_entry WHERE position = 2")
         found = engine.audit.drift()
         assert found is not None
         assert (True, 1) == (found.equal, found.conversations)
+        changed(engine, "UPDATE kf_step SET position = 1 WHERE position = 2")
+        assert 1 == one(engine.audit.drift()).position
 
 
 def rows_of(engine: Engine, sql: str) -> Sequence[tuple[Any, ...]]:

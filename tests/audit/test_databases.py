@@ -26,7 +26,7 @@ ASIDE = [servicer_status_change(KF, "a", NOW + 2, status=1), {"msgid": "nobody",
 OURS = [
     own(12, "message_intended", via="send_msg", msgid="m1", reason="hello"),
     own(13, "message_sent", via="send_msg", msgid="m1"),
-    own(50, "own_action", via="recall_msg"),
+    own(50, "own_action", via="recall_msg", key="k1"),
 ]
 
 
@@ -169,6 +169,7 @@ def test_payloads(here: Engine, tmp_path: Path) -> None:
     for at, (sql, sizes) in enumerate([
         ("UPDATE kf_payload SET body = X'7b7d' WHERE position = 2", "2 bytes, another one from byte 2 on"),
         ("UPDATE kf_payload SET body = replace(CAST(body AS TEXT), 'hello', 'hallo') WHERE position = 9", "from byte"),
+        ("UPDATE kf_payload SET body = replace(CAST(body AS TEXT), '\"k1', '\"k2') WHERE position = 11", "from byte"),
         ("UPDATE kf_payload SET body = 'text' WHERE position = 2", "4 bytes"),
         ("DELETE FROM kf_payload WHERE position = 2", "0 bytes"),
     ]):  # fmt: skip
