@@ -43,8 +43,8 @@ def table_from(schema: Any, columns: Sequence[tuple[Any, ...]], *, at: int = 0) 
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             if "position" in schema.names:
                 row = next((row for row, value in enumerate(column) if not _fits(value, field)), 0)
-                positions: tuple[int, ...] = columns[schema.names.index("position")]
-                at = positions[row]
+                where: int = schema.names.index("position")
+                at = columns[where][row]
             raise CorruptLogError(at, f"{field.name} holds what it cannot hold ({error})") from error
     return pa.Table.from_arrays(arrays, schema=schema)
 
