@@ -153,9 +153,10 @@ class Walk:
                 return False
             if position != row[0]:
                 return False
-            if (salt is not None or body is not None) and (
-                len(salt) != _SALT or _sha256(salt + body).digest() != commitment
-            ):
+            if salt is None:
+                if body is not None:
+                    return False
+            elif len(salt) != _SALT or _sha256(salt + body).digest() != commitment:
                 return False
             link = chain
         return True

@@ -127,6 +127,7 @@ def test_a_forgotten_customer_who_writes_again_opens_a_new_stream(conn: Connecti
     first = feed(conn, element())
     conn.exec_driver_sql("UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL")
     conn.exec_driver_sql("UPDATE kf_payload SET salt = NULL, body = NULL")
+    conn.exec_driver_sql("UPDATE kf_identity SET content = NULL")
     second = feed(conn, element(msgid="m2"))
     found = verify(conn)
 
