@@ -23,6 +23,7 @@ from struct import Struct
 from typing import Any
 
 __all__ = [
+    "DIGEST_BYTES",
     "FORM",
     "INTEGERS",
     "SALT_BYTES",
@@ -40,6 +41,8 @@ FORM = 1
 """The form that new entries get."""
 
 SALT_BYTES = 16
+DIGEST_BYTES = 32
+"""Of a leaf, a link, a commitment."""
 
 TAGS = {
     "corp_id": 1,
@@ -95,7 +98,7 @@ INTEGERS = frozenset(
 _sha256 = hashlib.sha256
 _integer = Struct(">BHq").pack
 _header = Struct(">BH").pack
-_CUSTOMER, _SERVICER = _header(4, 32), _header(5, 32)
+_CUSTOMER, _SERVICER, _FROM, _TO = (_header(tag, DIGEST_BYTES) for tag in (4, 5, 25, 26))
 # Tags 6 to 13, which every entry has: seven integers and the commitment of the payload.
 _always = Struct(">" + "BHq" * 7 + "BH32s").pack
 _HASHED = b"\x00" + bytes((FORM,))
@@ -133,13 +136,23 @@ def chain(before: bytes, leaf_: bytes) -> bytes:
 
 
 def stream_prefix(corp_id: str, kind: str, open_kfid: str, customer: bytes | None, servicer: bytes | None) -> bytes:
-    """Return fields 1 to 5, which all entries of a stream share. ``customer`` and ``servicer`` are commitments."""
+    """Return fields 1 to 5, which all entries of a stream share. ``customer`` and ``servicer`` are commitments.
+
+    Raises ValueError where one of them has not 32 bytes.
+    """
     prefix = _place(corp_id, kind, open_kfid)
     if customer is not None:
-        prefix += _CUSTOMER + customer
+        prefix += _CUSTOMER + _whole(customer)
     if servicer is not None:
-        prefix += _SERVICER + servicer
+        prefix += _SERVICER + _whole(servicer)
     return prefix
+
+
+def _whole(commitment: bytes) -> bytes:
+    """Return a commitment; one that is longer could hold the fields after it, too, under the header of 32 bytes."""
+    if len(commitment) != DIGEST_BYTES:
+        raise ValueError(f"a commitment has {DIGEST_BYTES} bytes, not {len(commitment)}")
+    return commitment
 
 
 @lru_cache(maxsize=1024)
@@ -166,6 +179,8 @@ def canonical(  # noqa: C901, PLR0912, PLR0915 (one straight line of fields: thi
 
     ``prefix`` comes from :func:`stream_prefix`; ``row`` holds the columns of ``kf_entry`` in their order up to
     ``commitment`` at least; ``servicer_from`` and ``servicer_to`` are the commitments of those names.
+
+    Raises ValueError where a commitment has not 32 bytes.
     """
     # fmt: off
     (
@@ -175,6 +190,8 @@ def canonical(  # noqa: C901, PLR0912, PLR0915 (one straight line of fields: thi
         commitment,
     ) = row[:37]
     # fmt: on
+    if len(commitment) != DIGEST_BYTES:
+        _whole(commitment)
     words = _words(kind, ref, code, actor) if ref or code or actor else _plain_words(kind)
     # fmt: off
     always = _always(
@@ -198,9 +215,9 @@ def canonical(  # noqa: C901, PLR0912, PLR0915 (one straight line of fields: thi
     if service_state is not None:
         encoded += _integer(24, 8, service_state)
     if servicer_from is not None:
-        encoded += _header(25, 32) + servicer_from
+        encoded += _FROM + _whole(servicer_from)
     if servicer_to is not None:
-        encoded += _header(26, 32) + servicer_to
+        encoded += _TO + _whole(servicer_to)
     if errcode is not None:
         encoded += _integer(27, 8, errcode)
     if menu_click is not None:

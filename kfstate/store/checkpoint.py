@@ -10,12 +10,12 @@ import attrs
 from sqlalchemy import Connection
 
 from kfstate.errors import CheckpointError
-from kfstate.store.canonical import first_link
+from kfstate.store.canonical import DIGEST_BYTES, first_link
+from kfstate.store.columns import bytes_at
 from kfstate.store.dialect import query
 
 __all__ = ["Checkpoint", "chain_at", "checkpoint_at", "hold"]
 
-_CHAIN_BYTES = 32
 _MOST = 1 << 63
 
 
@@ -34,14 +34,17 @@ class Checkpoint:
     def parse(cls, text: str) -> Self:
         """Return the checkpoint that ``str`` made a text of. Raises ValueError where the text is none."""
         position, colon, chain = text.strip().partition(":")
-        if not (colon and position.isascii() and position.isdigit() and len(bytes.fromhex(chain)) == _CHAIN_BYTES):
+        if not (colon and position.isascii() and position.isdigit() and len(bytes.fromhex(chain)) == DIGEST_BYTES):
             message = f"no checkpoint: {text[:100]!r}"
             raise ValueError(message)
         return cls(int(position), chain.lower())
 
 
 def chain_at(conn: Connection, position: int) -> bytes | None:
-    """Return the chain of the log at a position; None where the log has no such position."""
+    """Return the chain of the log at a position; None where the log has no such position.
+
+    Raises :class:`~kfstate.errors.CorruptLogError` where what stands there can be no chain.
+    """
     if not 0 <= position < _MOST:
         return None
     found = query(conn, "SELECT chain FROM kf_entry WHERE position = ?", (position,)) or query(
@@ -50,7 +53,7 @@ def chain_at(conn: Connection, position: int) -> bytes | None:
     if not found and position == 0:
         heads = query(conn, "SELECT log_id, created_at FROM kf_log_head")
         found = [(first_link(bytes(log_id), created_at),) for log_id, created_at in heads]
-    return bytes(found[0][0]) if found else None
+    return bytes_at(position, "chain", found[0][0], DIGEST_BYTES) if found else None
 
 
 def checkpoint_at(conn: Connection, position: int) -> Checkpoint:

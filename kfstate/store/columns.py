@@ -7,7 +7,9 @@ from sqlalchemy import Text as AnyText
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-__all__ = ["BigKey", "Body", "Digest", "Id", "Key", "Salt", "Text", "as_text"]
+from kfstate.errors import CorruptLogError
+
+__all__ = ["BigKey", "Body", "Digest", "Id", "Key", "Salt", "Text", "as_text", "bytes_at"]
 
 _MYSQL = ("mysql", "mariadb")
 
@@ -48,3 +50,15 @@ class Id(TypeDecorator[str]):
 def as_text(value: str | bytes) -> str:
     """Return an :class:`Id` column as text, as whatever driver handed it out."""
     return value if isinstance(value, str) else bytes(value).decode()
+
+
+def bytes_at(position: int, column: str, value: Any, length: int | None = None) -> bytes:
+    """Return a column of bytes: SQLite keeps text, and bytes of any length, where no other database would.
+
+    Raises :class:`~kfstate.errors.CorruptLogError` at that position (0: of the log as a whole) for what cannot be.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise CorruptLogError(position, f"{column} holds what no column can hold: no bytes")
+    if length is not None and len(value) != length:
+        raise CorruptLogError(position, f"{column} holds what no column can hold: {len(value)} bytes, not {length}")
+    return bytes(value)

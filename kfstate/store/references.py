@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import attrs
 from sqlalchemy import Connection
@@ -40,7 +41,7 @@ class References:
         """Look these up, where that was not done before."""
         self.pulls.update(id_ for (id_,) in query_in(self.conn, _PULLS, sorted(pulls - self.pulls)))
         found = query_in(self.conn, _MACHINES, sorted(machines - self.machines))
-        self.machines.update(as_text(row[0]) for row in found if not _spoiled(*map(as_text, row)))
+        self.machines.update(as_text(row[0]) for row in found if not _spoiled(*row))
 
     def complaint(self, row: EntryRow, *, gone: bool) -> str:
         """Return what an entry names that is not there, or what is left of one whose payload is gone; or ''."""
@@ -70,11 +71,11 @@ _PULLS = "SELECT id FROM kf_pull WHERE id IN (??)"
 _MACHINES = "SELECT fingerprint, version, definition FROM kf_machine WHERE fingerprint IN (??)"
 
 
-def _spoiled(fingerprint: str, version: str, definition: str) -> bool:
+def _spoiled(fingerprint: Any, version: Any, definition: Any) -> bool:
     """Tell whether a machine was changed: by its data, for this release may not be able to run it."""
     try:
         data = json.loads(definition)
-        return (fingerprint_of(data), data["version"]) != (fingerprint, version)
+        return (fingerprint_of(data), data["version"]) != (as_text(fingerprint), as_text(version))
     except (ValueError, TypeError, KeyError, RecursionError):
         return True
 
@@ -82,22 +83,24 @@ def _spoiled(fingerprint: str, version: str, definition: str) -> bool:
 def identified(conn: Connection, start: int, stop: int) -> bytearray:
     """Return a byte for each position from ``start`` to ``stop``: whether ``kf_identity`` knows it, or has its digest.
 
-    Read once by its key, because it has no index by position.
+    Read once by its key, because it has no index by position. There are no more bytes than entries, whatever position
+    the last one claims: where the walk comes to, positions have no gap.
     """
+    (entries,) = query(conn, "SELECT COUNT(*) FROM kf_entry WHERE position > ?", (start,))[0]
+    stop = min(stop, start + entries)
     known = bytearray(bytes([CLEARED])) * (stop - start + 1)
     sql = (
-        "SELECT entry_key, CASE WHEN content IS NULL THEN -position ELSE position END FROM kf_identity"
+        f"SELECT entry_key, position, CASE WHEN content IS NULL THEN {CLEARED} ELSE 0 END FROM kf_identity"
         " WHERE day = ? AND entry_key >= ? ORDER BY entry_key LIMIT ?"
     )
     for (day,) in query(conn, "SELECT DISTINCT day FROM kf_identity"):
         key, size = b"", _PAGE
         while True:
             rows = query(conn, sql, (day, key, size))
-            for _, position in rows:
-                if start < position <= stop:
-                    known[position - start] = _KNOWN
-                elif start < -position <= stop:
-                    known[-position - start] = _KNOWN | CLEARED
+            for _, position, cleared in rows:
+                if type(position) is int and start < position <= stop:
+                    known[position - start] &= cleared
+                    known[position - start] |= _KNOWN
             if len(rows) < size:
                 break
             # The next page begins with the last key of this one, which may go on; it is read twice.
@@ -111,6 +114,6 @@ def beyond(conn: Connection, stop: int) -> str:
     for table in _POINTERS:
         if table in metadata.tables:
             (last,) = query(conn, f"SELECT MAX(position) FROM {table}")[0]
-            if last is not None and last > stop:
+            if last is not None and (type(last) is not int or last > stop):
                 return f"{table} has come to position {last}"
     return ""

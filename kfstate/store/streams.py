@@ -6,7 +6,8 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection
 
-from kfstate.store.canonical import stream_prefix
+from kfstate.store.canonical import DIGEST_BYTES, stream_prefix
+from kfstate.store.columns import bytes_at
 from kfstate.store.dialect import Answer, as_text, ask, bulk_insert, listed, query
 from kfstate.store.names import CUSTOMER, SERVICER, Name, Names, fold_name
 from kfstate.store.rows import Draft, Stream, StreamKey
@@ -218,7 +219,7 @@ def _take(streams: Streams, corp_id: str, row: tuple[Any, ...]) -> None:
         stream_kind, open_kfid = as_text(stream_kind or b""), as_text(open_kfid or b"")
     name = None
     if kind:
-        commitment = bytes(commitment)
+        commitment = bytes_at(0, f"the commitment of name {name_id}", commitment, DIGEST_BYTES)
         name = streams.names.known[corp_id, kind, folded] = _new(Name, (name_id, commitment))
     if stream_id is None:
         return

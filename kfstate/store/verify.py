@@ -1,23 +1,25 @@
 """Verify the log: recompute every leaf, link and commitment, and name the first position that does not hold (P7)."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import attrs
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from kfstate.errors import ArgumentError
+from kfstate.errors import ArgumentError, CorruptLogError
 from kfstate.store import canonical as form
 from kfstate.store.checkpoint import chain_at
 from kfstate.store.commitments import Commitments
 from kfstate.store.crew import Crew
 from kfstate.store.dialect import query
-from kfstate.store.head import read_head
+from kfstate.store.head import read_end
 from kfstate.store.merkle import Tree
 from kfstate.store.read import plain_rows
 from kfstate.store.references import References, beyond, identified
-from kfstate.store.rows import Head
 from kfstate.store.stretches import length_of, stretches
+from kfstate.store.twins import twins
 from kfstate.store.walking import ANOTHER, Damage, Stretch, Walk
 
 __all__ = ["Anchor", "Damage", "Verified", "anchor_of", "verify"]
@@ -28,6 +30,7 @@ _FEW = 16
 _MISSING = "the entry is missing"
 _OLDEST = "MIN(position) FROM kf_entry"
 _MARK = "MAX(position) FROM kf_archive_mark"
+_UNREADABLE = "the database cannot be read"
 _ROOT = "the root of the tree is not the one that was published"
 
 
@@ -90,34 +93,36 @@ def verify(
     log is looked up; of the whole log their identities are, too, and whether anything has come further than the log.
     The processes of a ``crew`` walk along many entries at once; what does not hold there is looked at here.
     What ``kf_archive_mark`` let leave the database is damage to the whole log: verify from the entry after it on.
-    Raises :class:`~kfstate.errors.ArgumentError` where the log has no such range, or the anchor is outside of it.
+    Raises :class:`~kfstate.errors.ArgumentError` where the log has no such range, or the anchor is outside of it, and
+    :class:`~kfstate.errors.CorruptLogError` where the row of the log itself holds what it cannot.
     """
-    head = read_head(conn)
-    start, stop = _range(head, first, last)
-    before = chain_at(conn, start) if start else form.first_link(head.log_id, head.created_at)
-    link = before or b""
+    log_id, created_at, end = read_end(conn)
+    start, stop = _range(end, first, last)
+    damage, link = None, form.first_link(log_id, created_at)
+    if start:
+        damage, link = _before(conn, start)
     walk = Walk(conn, start, link, References(conn, start), Commitments(conn), whole=start == 0)
     if anchor is not None and ((first is not None and anchor[0] < start) or (last is not None and anchor[0] > last)):
         raise ArgumentError(name="expect", value=str(anchor[0]), allowed="a position of the range")
-    damage = Damage(start, _MISSING) if before is None else _gone(conn, start) or _unanchored(anchor, start, link)
+    damage = damage or _gone(conn, start) or _unanchored(anchor, start, link)
     length = length_of(batch)
     if anchor is not None and start <= anchor[0]:
         walk.anchor, walk.tree = anchor[:2], Tree() if len(anchor) == 3 else None
     try:
+        unread = None if damage else _looked_up(walk, stop, whole=first is None and last is None)
         ahead: Iterator[Stretch | None] | None = None
-        if crew is not None and crew.processes > 1 and damage is None and stop - start > _FEW * length:
+        few = stop - start <= _FEW * length or walk.names.twins
+        if crew is not None and crew.processes > 1 and damage is None and not few:
             ahead = stretches(crew, walk, stop, batch)
-        if first is None and last is None:
-            walk.references.identified = identified(conn, start, stop)
         while damage is None and walk.at < stop:
             at = walk.at
             if ahead is None or not walk.join(next(ahead, None)):
                 damage = _walk(walk, stop if ahead is None else min(at + length, stop), batch, progress)
             elif progress is not None:
                 progress(walk.at - at)
-        damage = damage or _cut_off(conn, stop, last)
+        damage = damage or unread or _cut_off(conn, stop, last)
     except (SQLAlchemyError, UnicodeError) as error:
-        damage = Damage(walk.at + 1, f"the database cannot be read: {error}")
+        damage = Damage(walk.at + 1, f"{_UNREADABLE}: {_said(error)}")
     return Verified(
         first=start + 1,
         last=walk.at,
@@ -131,11 +136,18 @@ def verify(
 
 
 def _walk(walk: Walk, stop: int, batch: int, progress: Callable[[int], None] | None) -> Damage | None:
-    """Walk on until ``stop``, or to the first entry that does not hold."""
+    """Walk on until ``stop``, or to the first entry that does not hold; one by one where a batch cannot be read."""
     while walk.at < stop:
         at = walk.at
-        rows = plain_rows(walk.conn, at, limit=min(batch, stop - at))
-        damage = walk.take(rows) if rows else Damage(at + 1, _MISSING)
+        try:
+            with _bearing(walk.conn):
+                rows = plain_rows(walk.conn, at, limit=min(batch, stop - at))
+                damage = walk.take(rows) if rows else Damage(at + 1, _MISSING)
+        except (SQLAlchemyError, UnicodeError) as error:
+            if batch == 1:
+                damage = Damage(walk.at + 1, f"{_UNREADABLE}: {_said(error)}")
+            else:
+                damage = _walk(walk, min(at + batch, stop), 1, None)
         if progress is not None:
             progress(walk.at - at)
         if damage is not None:
@@ -143,14 +155,44 @@ def _walk(walk: Walk, stop: int, batch: int, progress: Callable[[int], None] | N
     return None
 
 
-def _range(head: Head, first: int | None, last: int | None) -> tuple[int, int]:
+def _looked_up(walk: Walk, stop: int, *, whole: bool) -> Damage | None:
+    """Look up what stands beside the whole log; return damage after its end where that cannot be read."""
+    try:
+        with _bearing(walk.conn):
+            walk.names.twins = twins(walk.conn)
+            if whole:
+                walk.references.identified = identified(walk.conn, walk.at, stop)
+    except (SQLAlchemyError, UnicodeError) as error:
+        return Damage(stop + 1, f"{_UNREADABLE}: {_said(error)}")
+    return None
+
+
+def _bearing(conn: Connection) -> AbstractContextManager[Any]:
+    """Bear an error in the block: on PostgreSQL nothing more could be read in its transaction."""
+    return conn.begin_nested() if conn.dialect.name == "postgresql" else nullcontext()
+
+
+def _said(error: Exception) -> object:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _before(conn: Connection, start: int) -> tuple[Damage | None, bytes]:
+    """Return the link before a range, or what is wrong there."""
+    try:
+        link = chain_at(conn, start)
+    except CorruptLogError as error:
+        return Damage(error.position, error.reason), b""
+    return (Damage(start, _MISSING), b"") if link is None else (None, link)
+
+
+def _range(end: int, first: int | None, last: int | None) -> tuple[int, int]:
     """Return the position before the range, and the last one in it that the log has."""
     begin = 1 if first is None else first
-    if first is not None and not 1 <= first <= head.position:
-        raise ArgumentError(name="first", value=str(first), allowed=f"a position of the log: 1 to {head.position}")
+    if first is not None and not 1 <= first <= end:
+        raise ArgumentError(name="first", value=str(first), allowed=f"a position of the log: 1 to {end}")
     if last is not None and last < begin:
         raise ArgumentError(name="last", value=str(last), allowed=f"a position from {begin} on")
-    return begin - 1, head.position if last is None else min(last, head.position)
+    return begin - 1, end if last is None else min(last, end)
 
 
 def _gone(conn: Connection, start: int) -> Damage | None:

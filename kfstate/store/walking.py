@@ -25,7 +25,7 @@ __all__ = ["ANOTHER", "Damage", "Stretch", "Walk"]
 
 ANOTHER = "the chain is not the one that was anchored"
 _PAYLOADS = "SELECT position, salt, body FROM kf_payload WHERE position > ? AND position <= ? ORDER BY position"
-_UNREADABLE = (struct.error, AttributeError, KeyError, TypeError, UnicodeError)
+_UNREADABLE = (struct.error, AttributeError, KeyError, TypeError, ValueError)
 _sha256 = hashlib.sha256
 _SALT = form.SALT_BYTES
 _HASHED = bytes((0, form.FORM))
@@ -130,7 +130,7 @@ class Walk:
     def _all_hold(self, rows: Rows, columns: Any, payloads: Rows, gone: Sequence[int]) -> bool:
         """Tell whether all of these entries hold, but for what they name beside the log; some have no payload left."""
         positions = columns.position
-        if positions != tuple(range(self.at + 1, self.at + 1 + len(rows))) or self.names.bad:
+        if positions != tuple(range(self.at + 1, self.at + 1 + len(rows))) or self.names.wrong:
             return False
         if self.anchor is not None and self.at < self.anchor[0] <= positions[-1]:
             return False
@@ -250,7 +250,8 @@ def _ids(column: Sequence[Any]) -> set[int]:
 def _machines(columns: Any) -> set[str]:
     if "machine_activated" not in columns.kind:
         return set()
-    return {ref for kind, ref in zip(columns.kind, columns.ref, strict=True) if kind == "machine_activated"}
+    named = {ref for kind, ref in zip(columns.kind, columns.ref, strict=True) if kind == "machine_activated"}
+    return {ref for ref in named if type(ref) is str}
 
 
 def _needing(kinds: Sequence[str], gone: Sequence[int]) -> bytearray:

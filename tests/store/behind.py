@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from kfstate.store import canonical as form
+from kfstate.store import dialect
 from kfstate.store.dialect import query
 from kfstate.store.read import rows_after, streams_by_id
+from kfstate.store.verify import Verified, verify
 
-__all__ = ["change", "drop_trigger", "forge", "spelled", "unguarded"]
+__all__ = ["change", "drop_trigger", "forge", "spelled", "tamper", "unguarded"]
 
 _POSTGRESQL = (
     "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
@@ -48,6 +50,15 @@ def unguarded(conn: Connection) -> Iterator[None]:
     yield
     for statement in ddl.values():
         conn.exec_driver_sql(statement.replace("%", "%%"), ())
+
+
+def tamper(engine: Engine, *statements: str) -> Verified:
+    """Drop the triggers, change the log, put the triggers back, verify."""
+    with dialect.begin(engine, write=True) as conn:
+        with unguarded(conn):
+            for statement in statements:
+                change(conn, statement)
+        return verify(conn, batch=2)
 
 
 def forge(conn: Connection, position: int, **columns: Any) -> None:

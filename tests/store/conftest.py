@@ -9,13 +9,17 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from kfstate.store import dialect
+from kfstate.store.append import append
+from kfstate.store.facts import draft_elements
 from tests.servers import EMPTY_LOG, Databases
 from tests.servers.databases import entropy
 
-__all__ = ["NOW", "SECOND", "Build", "entropy"]
+__all__ = ["NOW", "SECOND", "SIZE", "Build", "entropy"]
 
 NOW = 1_760_000_000_000_000
 SECOND = 1_000_000
+SIZE = 6
+"""Entries of the log that is tampered with."""
 
 
 @pytest.fixture
@@ -66,3 +70,29 @@ def element() -> Build:
         return json.dumps(merged, ensure_ascii=False).encode()
 
     return build
+
+
+@pytest.fixture
+def log(engine: Engine, element: Build) -> Engine:
+    """A log of six entries of three streams."""
+    page = [
+        element(msgid=f"m{n}", origin=5, servicer_userid="li", external_userid=f"wm{n % 3}") for n in range(1, SIZE + 1)
+    ]
+    page[3] = element(
+        msgid="m4",
+        msgtype="event",
+        origin=4,
+        text=None,
+        event={
+            "event_type": "session_status_change",
+            "open_kfid": "wkA",
+            "external_userid": "wm1",
+            "change_type": 2,
+            "old_servicer_userid": "li",
+            "new_servicer_userid": "wang",
+            "msg_code": "code",
+        },
+    )
+    with dialect.begin(engine, write=True) as conn:
+        append(conn, draft_elements(page), now=NOW)
+    return engine

@@ -195,6 +195,39 @@ def test_a_forged_order(log: Database, position: int | None, columns: dict[str, 
         assert at < damage.position
 
 
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("at", [3, 70, SIZE])
+def test_a_name_under_two_numbers(log: Database, at: int) -> None:
+    """Which no stretch sees for itself: the one number is named in one of them, the other one elsewhere."""
+    with log.writing() as conn, unguarded(conn):
+        ((li,),) = dialect.query(conn, "SELECT id FROM kf_name WHERE value = 'li'")
+        change(
+            conn,
+            f"INSERT INTO kf_name SELECT 99, corp_id, kind, NULL, NULL, NULL, commitment FROM kf_name WHERE id = {li}",
+        )
+        change(conn, f"UPDATE kf_entry SET servicer_to = 99 WHERE position = {at}")
+    damage = both(log, batch=1).damage
+    assert (at, f"name 99 has the commitment of name {li}") == (damage and (damage.position, damage.reason))
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("at", [5, 100])
+def test_what_cannot_be_read(log: Database, at: int) -> None:
+    """It is named where it is, by one process and by several, however much is read at once."""
+    with log.writing() as conn, unguarded(conn):
+        change(conn, f"UPDATE kf_entry SET actor = CAST(x'ff' AS TEXT) WHERE position = {at}")
+    for batch in (1, 4, 64):
+        assert at == getattr(both(log, batch=batch).damage, "position", None)
+
+
+@pytest.mark.databases("sqlite")
+def test_a_position_far_away(log: Database) -> None:
+    """The walk ends at the first gap, whatever position the last entry claims."""
+    with log.writing() as conn, unguarded(conn):
+        change(conn, "UPDATE kf_entry SET position = 9000000000000 WHERE position = 100")
+    assert 100 == getattr(both(log, batch=1).damage, "position", None)
+
+
 def alone_in_its_stretch(conn: Connection, length: int) -> int:
     """Return a position, not among the first ones, with no other entry of its stream in its stretch."""
     of = {row.position: ((row.position - 1) // length, row.stream) for row in rows_after(conn)}

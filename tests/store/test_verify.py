@@ -19,48 +19,12 @@ from kfstate.store.head import read_head
 from kfstate.store.merkle import Tree
 from kfstate.store.read import fold_entries, rows_after
 from kfstate.store.rows import ENTRY_COLUMNS
-from kfstate.store.verify import Verified, anchor_of, verify
-from tests.store.behind import change, forge, unguarded
-from tests.store.conftest import Build
+from kfstate.store.verify import anchor_of, verify
+from tests.store.behind import forge, tamper
+from tests.store.conftest import SIZE, Build
 
 NOW = 1_760_000_000_000_000
-SIZE = 6
 _OLD = fingerprint_of({"version": "1"})
-
-
-@pytest.fixture
-def log(engine: Engine, element: Build) -> Engine:
-    """A log of six entries of three streams."""
-    page = [
-        element(msgid=f"m{n}", origin=5, servicer_userid="li", external_userid=f"wm{n % 3}") for n in range(1, SIZE + 1)
-    ]
-    page[3] = element(
-        msgid="m4",
-        msgtype="event",
-        origin=4,
-        text=None,
-        event={
-            "event_type": "session_status_change",
-            "open_kfid": "wkA",
-            "external_userid": "wm1",
-            "change_type": 2,
-            "old_servicer_userid": "li",
-            "new_servicer_userid": "wang",
-            "msg_code": "code",
-        },
-    )
-    with dialect.begin(engine, write=True) as conn:
-        append(conn, draft_elements(page), now=NOW)
-    return engine
-
-
-def tamper(engine: Engine, *statements: str) -> Verified:
-    """Drop the triggers, change the log, put the triggers back, verify."""
-    with dialect.begin(engine, write=True) as conn:
-        with unguarded(conn):
-            for statement in statements:
-                change(conn, statement)
-        return verify(conn, batch=2)
 
 
 def test_an_untouched_log_holds(log: Engine) -> None:
@@ -183,7 +147,14 @@ def test_what_no_hash_covers_has_to_be_there(log: Engine, statement: str, positi
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     "changed",
-    ["version = '2'", """definition = '{"version":"1","rows":[]}'""", "definition = '[]'", "definition = '{'"],
+    [
+        "version = '2'",
+        """definition = '{"version":"1","rows":[]}'""",
+        "definition = '[]'",
+        "definition = '{'",
+        "definition = x'ff'",
+        "version = x'ff'",
+    ],
 )
 def test_a_machine_that_was_changed_is_damage(log: Engine, changed: str) -> None:
     """Its fingerprint, which the entry has, is made anew, whether this release can run it or not."""

@@ -8,7 +8,9 @@ from sqlalchemy import Connection
 
 from kfstate.errors import ArgumentError, CorruptLogError
 from kfstate.projections.folding import Progress
+from kfstate.store.canonical import DIGEST_BYTES
 from kfstate.store.checkpoint import chain_at
+from kfstate.store.columns import bytes_at
 from kfstate.store.dialect import query
 from kfstate.store.head import read_head
 from kfstate.store.merkle import Tree
@@ -97,5 +99,5 @@ def _leaves(conn: Connection, first: int, end: int) -> Iterator[list[bytes]]:
             present = {position for position, _ in rows}
             gone = next(position for position in range(at + 1, end + 1) if position not in present)
             raise CorruptLogError(gone, "the entry is missing, or in the archive: a tree needs every leaf")
-        yield [bytes(leaf) for _, leaf in rows]
+        yield [bytes_at(position, "leaf", leaf, DIGEST_BYTES) for position, leaf in rows]
         at = rows[-1][0]

@@ -6,6 +6,8 @@ from kfstate.audit.proofs.bundle import Evidence, Name, Proof
 from kfstate.audit.proofs.heads import TreeHead, chain_and_position, subtree
 from kfstate.errors import ArgumentError, CorruptLogError
 from kfstate.projections.folding import Progress
+from kfstate.store.canonical import DIGEST_BYTES
+from kfstate.store.columns import bytes_at
 from kfstate.store.dialect import as_text, query, query_in
 from kfstate.store.merkle import parts, root_of
 from kfstate.store.rows import ENTRY_COLUMNS, EntryRow, Stream
@@ -38,7 +40,7 @@ def prove(
     for version, row in enumerate(rows, 1):
         if row.version != version:
             raise CorruptLogError(row.position, f"version {version} of its conversation is missing, or in the archive")
-    leaves = {row.position - 1: bytes(row.leaf) for row in rows}
+    leaves = {row.position - 1: bytes_at(row.position, "leaf", row.leaf, DIGEST_BYTES) for row in rows}
     nodes = []
     for first, end in parts(at, sorted(leaves)):
         if first not in leaves:
@@ -61,8 +63,8 @@ def _names(conn: Connection, stream: Stream, rows: list[EntryRow]) -> tuple[Name
     return tuple(
         Name(
             id_,
-            bytes(commitment),
-            None if salt is None or value is None else bytes(salt),
+            bytes_at(0, f"the commitment of name {id_}", commitment, DIGEST_BYTES),
+            None if salt is None or value is None else bytes_at(0, f"the salt of name {id_}", salt),
             None if salt is None or value is None else as_text(value),
         )
         for id_, commitment, salt, value in found
@@ -73,5 +75,5 @@ def _with_payloads(conn: Connection, rows: list[EntryRow], *, told: bool) -> tup
     kept: dict[int, tuple[bytes, bytes]] = {}
     for position, salt, body in query_in(conn, _PAYLOADS, [row.position for row in rows] if told else []):
         if salt is not None and body is not None:
-            kept[position] = bytes(salt), bytes(body)
+            kept[position] = bytes_at(position, "the salt", salt), bytes_at(position, "the payload", body)
     return tuple(Evidence(row._replace(chain=b""), kept.get(row.position)) for row in rows)
