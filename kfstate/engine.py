@@ -42,7 +42,7 @@ from kfstate.store.cursor import Cursor
 from kfstate.store.database import Database
 from kfstate.store.dialect import query
 from kfstate.store.envelope import OwnEntry
-from kfstate.store.head import read_head
+from kfstate.store.head import read_end
 from kfstate.store.read import find_stream
 from kfstate.store.rows import Expected, Result, Stream, StreamKey
 from kfstate.store.upcasting import Upcaster
@@ -261,7 +261,8 @@ class Engine(Feed, Questions):
         ``expect`` is the ``anchor`` of an earlier verification, ``POSITION:CHAIN``, a checkpoint, or a head that
         :attr:`audit` gave, kept elsewhere: a log that has another chain there, or ends before, is not the one of then.
         Where there is much to verify, as many ``processes`` work at once. Raises ValueError where ``expect`` is none of
-        these, :class:`~kfstate.errors.ArgumentError` where the log has no such range.
+        these, :class:`~kfstate.errors.ArgumentError` where the log has no such range, and
+        :class:`~kfstate.errors.CorruptLogError` where the row of the log itself holds what it cannot.
         """
         anchor = None if expect is None else verify.anchor_of(str(expect))
         with Crew(self._database, processes, self._concurrency.signal) as crew, self._reading() as conn:
@@ -270,7 +271,7 @@ class Engine(Feed, Questions):
     def position(self) -> int:
         """Return the position of the last entry of the log."""
         with self._reading() as conn:
-            return read_head(conn).position
+            return read_end(conn)[2]
 
     def behind(self) -> int | None:
         """Return how many entries the projections lag behind the log (0 as a rule); None: another machine's."""

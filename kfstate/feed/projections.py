@@ -171,7 +171,7 @@ class Projections:
         if comparable:
             difference = self.diff(name, made.version)
         ours = not live.error and live.fingerprint == family.fingerprint and live.of_this_log
-        if difference is not None and ours and not difference.different:
+        if difference and ours and live.position <= difference.new_position and not difference.different:
             self.drop(name, made.version)
             return Rebuilt(name, live.version, difference.new_position, switched=False, difference=difference)
         with self._site.database.reading() as conn:

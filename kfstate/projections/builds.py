@@ -55,6 +55,8 @@ LIVE_VERSION = f"(SELECT version FROM kf_projection WHERE name = '{NAME}' AND st
 """The number of the live build of the shipped projections, as an SQL expression."""
 _ROW = "SELECT version FROM kf_projection WHERE name = ? AND version = ?"
 _PLAIN = re.compile(rf"\b(?:{'|'.join(table.name for table in TABLES)})\b")
+_BEYOND = (1 << 63) - 1
+"""Where a build stands whose row, on SQLite, holds no number: further than any log, so that nothing goes on there."""
 _INLINE = frozenset({"ready", "kept"})
 
 
@@ -98,10 +100,17 @@ def ask(conn: Connection, name: str = NAME) -> Callable[[], list[Build]]:
 
 def _build(row: Sequence[Any]) -> Build:
     name, version, position, chain, fingerprint, status, error, began_at, began_from, updated_at, log_chain = row
+    if type(position) is not int:
+        position = _BEYOND
     return Build(
-        as_text(name), version, position, chain and bytes(chain), as_text(fingerprint), as_text(status),
-        error and as_text(error), began_at, began_from, updated_at, log_chain and bytes(log_chain),
+        as_text(name), version, position, _chain(chain), as_text(fingerprint), as_text(status),
+        error and as_text(error), began_at, began_from, updated_at, _chain(log_chain),
     )  # fmt: skip
+
+
+def _chain(value: Any) -> bytes | None:
+    """Return a chain; what can be none is that of no log."""
+    return None if value is None else bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""
 
 
 def live(conn: Connection, name: str = NAME, *, tables: Iterable[Table] = TABLES) -> Build:

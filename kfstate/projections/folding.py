@@ -6,6 +6,7 @@ from operator import attrgetter
 
 from sqlalchemy import Connection
 
+from kfstate.errors import CorruptLogError
 from kfstate.machine.compiled import MACHINE
 from kfstate.projections import builds
 from kfstate.projections.builds import Build
@@ -65,6 +66,9 @@ class Folding:
         absent = {row.stream for row in commit} - self._streams.keys()
         if absent:
             self._streams.update(streams_by_id(conn, absent))
+            for row in commit:
+                if row.stream not in self._streams:
+                    raise CorruptLogError(row.position, f"stream {row.stream} is missing")
 
 
 class Shipped:

@@ -105,6 +105,47 @@ def test_verify_finds_the_position(sampled: Path) -> None:
     assert (1, False, 7) == (done.code, done.one["ok"], done.one["damage"]["position"])
 
 
+def tampered(sampled: Path, statement: str) -> Path:
+    """Return a copy of the database of samples after a change that no trigger saw."""
+    path = spoiled(sampled, "DROP TRIGGER kf_entry_update", "DROP TRIGGER kf_payload_update", statement)
+    connection = sqlite3.connect(path)
+    for trigger in ("kf_entry_update", "kf_payload_update"):
+        connection.execute(schema_of(trigger))
+    connection.commit()
+    connection.close()
+    return path
+
+
+TEXT = [
+    ("UPDATE kf_payload SET body = '{}' WHERE position = 5", 5),
+    ("UPDATE kf_entry SET chain = 'x' WHERE position = (SELECT MAX(position) FROM kf_entry)", None),
+    ("UPDATE kf_entry SET position = 9000000000000 WHERE position = 5", 5),
+]
+
+
+@pytest.mark.parametrize(("statement", "position"), TEXT)
+def test_verify_what_sqlite_keeps(sampled: Path, statement: str, position: int | None) -> None:
+    """The most natural tampering, with text where bytes belong, is damage at its position, and no bug."""
+    last = kfstate("--db", sampled, "verify").one["last"]
+    done = kfstate("--db", tampered(sampled, statement), "verify")
+    assert (1, position or last) == (done.code, done.one["damage"]["position"])
+
+
+def test_audits_name_what_sqlite_keeps(sampled: Path) -> None:
+    """`prove` and `head` leave with 4, and name the position; a report is made, and says where the log is broken."""
+    somebody = kfstate("--db", sampled, "conversations", "--limit", "1").one
+    who = somebody["open_kfid"], somebody["external_userid"]
+    at = kfstate("--db", sampled, "history", *who).lines[0]["position"]
+    path = tampered(sampled, f"UPDATE kf_payload SET body = '{{}}' WHERE position = {at}")
+    done = kfstate("--db", path, "audit", "prove", *who)
+    assert (4, True) == (done.code, f"position={at}, reason='the payload holds" in done.err)
+    assert 0 == kfstate("--db", path, "audit", "report", *who, "page.html").code
+    assert f"{at}: the payload is not what was committed to" in Path("page.html").read_text(encoding="utf-8")
+    path.unlink()
+    done = kfstate("--db", tampered(sampled, f"UPDATE kf_entry SET leaf = 'x' WHERE position = {at}"), "audit", "head")
+    assert (4, True) == (done.code, f"position={at}, reason='leaf holds" in done.err)
+
+
 def test_verify_against_an_anchor(sampled: Path) -> None:
     """The anchor that `verify` prints is what `--expect` takes: a log that goes on holds, one without its end fails."""
     before = kfstate("--db", sampled, "verify").one
