@@ -1,6 +1,7 @@
 # ruff: noqa: S608 (the SQL is put together from constants)
 """SQLite: a file beside the service, or memory. One writer at a time; readers see the last commit and never wait."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
@@ -79,16 +80,29 @@ def set_up(connection: DBAPIConnection, lock_timeout: float) -> None:
     """Set up a new connection of the driver."""
     # The driver's own transactions begin too late (not before a SELECT), so it is told to leave them to us.
     connection.isolation_level = None
+    execute(connection, f"PRAGMA busy_timeout = {int(lock_timeout * 1000)}")
+    _write_ahead(connection, time.monotonic() + lock_timeout)
     execute(
         connection,
-        f"PRAGMA busy_timeout = {int(lock_timeout * 1000)}",
-        "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA wal_autocheckpoint = 10000",
         "PRAGMA temp_store = MEMORY",
         "PRAGMA cache_size = -65536",
         _OVERWRITING,
     )
+
+
+def _write_ahead(connection: DBAPIConnection, until: float) -> None:
+    """Change a new file to a write-ahead log; where several do at once, SQLite refuses without waiting."""
+    while True:
+        try:
+            execute(connection, "PRAGMA journal_mode = WAL")
+        except Exception as error:
+            if trouble(error) != "locked" or time.monotonic() > until:
+                raise
+            time.sleep(0.001)
+        else:
+            return
 
 
 def start(conn: Connection, *, write: bool | None) -> None:

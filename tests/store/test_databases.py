@@ -255,6 +255,25 @@ def test_many_open_an_empty_database_at_once(database: Databases) -> None:
         assert 1 == len(set(pool.map(migrate, range(4))))
 
 
+@pytest.mark.databases("sqlite")
+def test_many_make_a_new_file_at_once(tmp_path: Path) -> None:
+    """All get it with a write-ahead log, though SQLite waits for nobody while that begins."""
+    begin = threading.Barrier(6)
+
+    def connect(url: str) -> str:
+        opened = Database(url, lock_timeout=30)
+        try:
+            begin.wait(20)
+            with opened.reading() as conn:
+                return str(conn.exec_driver_sql("PRAGMA journal_mode").scalar())
+        finally:
+            opened.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        for number in range(20):
+            assert ["wal"] * 6 == list(pool.map(connect, [f"sqlite:///{tmp_path}/{number}.db"] * 6))
+
+
 @pytest.mark.databases("mariadb")
 def test_a_broken_upgrade_is_finished(database: Databases) -> None:
     """MySQL commits with every change of the schema: what was broken off is begun again, from wherever it stands."""
