@@ -17,7 +17,7 @@ app = App(name="archive", help="The log in Parquet files that keep the chain, an
 def _place(_type: object, tokens: Sequence[Token]) -> Path:
     """Return a path; an empty one (a variable of the shell that is not set) is not the working directory."""
     if not tokens[0].value:
-        raise ValueError("it is empty")
+        raise ValueError("the path of the archive is empty")
     return Path(tokens[0].value)
 
 

@@ -52,7 +52,13 @@ def test_entries_bound(options: tuple[object, ...], entries: int) -> None:
     assert entries == sum(len(line["msg_list"]) if "msg_list" in line else 1 for line in found)
 
 
-@pytest.mark.parametrize("options", [("--ties", "2"), ("--page-size", "0"), ("--tie", "0.1"), ("--overlap", "-1")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--ties", "2"), ("--page-size", "0"), ("--tie", "0.1"), ("--overlap", "-1"), ("--entries", "0"),
+        ("--conversations", "-1"), ("--window", "-1"),
+    ],
+)  # fmt: skip
 def test_wrong_options(options: tuple[str, str]) -> None:
     """Knobs out of range leave with 2 and one line."""
     done = kfstate("simulate", *options)

@@ -62,6 +62,9 @@ def pages(
         raise ValueError(f"page_size must be between 1 and 1000, not {page_size!r}")
     if overlap < 0:
         raise ValueError(f"overlap must not be negative, not {overlap!r}")
+    for name, value, least in (("conversations", conversations, 0), ("entries", entries, 1), ("window", window, 1)):
+        if value is not None and value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value!r}")
     world = World(seed, conversations, profile=profile, own_entries=own_entries, entries=entries)
     if not shuffled:
         return _in_order(world, page_size)
