@@ -3,8 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from kfstate.cli.context import Context, Given
+from kfstate.cli.ending import told_to_end
 from kfstate.cli.exits import UsageError
 from kfstate.cli.listing import show_all
 from kfstate.cli.live import opened
@@ -141,7 +141,7 @@ def _show(ctx: Context, pulled: "Sequence[Pulled]") -> None:
 
 def _follow(ctx: Context, settings: Path | None) -> None:
     printer = _Printer(ctx)
-    with opened(ctx, settings, creates=True, on_pulled=printer) as made, _told_to_end() as told:
+    with opened(ctx, settings, creates=True, on_pulled=printer) as made, told_to_end(signal.SIGTERM) as told:
         made.start()
         ctx.out.note("pulling; stop with Ctrl-C")
         while not told and not printer.gone:
@@ -169,21 +169,6 @@ class _Printer:
                 sys.stdout.flush()
             except BrokenPipeError:
                 self.gone = True
-
-
-@contextmanager
-def _told_to_end() -> Iterator[list[int]]:
-    """Give what is filled by SIGTERM, so that a service manager ends a follower in good order."""
-    told: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield told
-        return
-    # No Event: its lock may be held by the very thread that the handler interrupts, which would then wait for itself.
-    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
-    try:
-        yield told
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _facts(pulled: "Pulled") -> dict[str, object]:

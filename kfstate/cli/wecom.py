@@ -1,17 +1,18 @@
 """``kfstate wecom``: a server in place of WeCom, and the whole loop on one laptop."""
 
 import secrets
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
 from cyclopts import App
 
 from kfstate.cli.context import Context, Given
+from kfstate.cli.ending import rest, told_to_end
 from kfstate.cli.exits import UsageError
 from kfstate.cli.files import beside
 from kfstate.cli.output import Column
@@ -76,9 +77,13 @@ def fake(
         )
         _say_settings(ctx, wecom, callback, settings)
         wecom.callback(callback, token=TOKEN, aes_key=AES_KEY)
-        _go_on(ctx, wecom, life, pause, deeds)
+        with told_to_end(signal.SIGINT, signal.SIGTERM) as told:
+            for seen in _deeds(wecom, life, pause=pause, most=deeds, told=told):
+                _show(ctx, seen)
     finally:
         wecom.close()
+    if signal.SIGINT in told:
+        raise KeyboardInterrupt
 
 
 def _misbehaviour(share: float, seed: str) -> "Misbehaviour":
@@ -126,12 +131,12 @@ _COLUMNS = (
 )
 
 
-def _go_on(ctx: Context, wecom: "FakeWecom", life: "Life", pause: float, deeds: int | None) -> None:
-    """Let people act, and print what happens, until there were enough deeds."""
-    from kfstate.queries.views import as_json
-
+def _deeds(
+    wecom: "FakeWecom", life: "Life", *, pause: float, most: int | None, told: Sequence[int]
+) -> Iterator[list[_Seen]]:
+    """Let people act, and yield what happens, until there were enough deeds, or one is told to end."""
     news, done = _news(wecom), 0
-    while deeds is None or done < deeds:
+    while not told and (most is None or done < most):
         deed = life.next()
         if deed is None:
             continue
@@ -139,13 +144,19 @@ def _go_on(ctx: Context, wecom: "FakeWecom", life: "Life", pause: float, deeds: 
         who, customer = ("servicer" if deed.servicer_userid else "customer"), deed.external_userid
         if deed.act in {"stops", "receives"}:
             customer = ""
-        seen = [_Seen(_now(), who, deed.act, customer, deed.servicer_userid)]
-        Event().wait(pause)
-        for one in (*seen, *next(news)):
-            if ctx.out.json:
-                ctx.out.line(as_json(one))
-            else:
-                ctx.out.row(_COLUMNS, one)
+        seen = _Seen(_now(), who, deed.act, customer, deed.servicer_userid)
+        rest(pause, told)
+        yield [seen, *next(news)]
+
+
+def _show(ctx: Context, seen: Sequence[_Seen]) -> None:
+    from kfstate.queries.views import as_json
+
+    for one in seen:
+        if ctx.out.json:
+            ctx.out.line(as_json(one))
+        else:
+            ctx.out.row(_COLUMNS, one)
 
 
 def _news(wecom: "FakeWecom") -> Iterator[list[_Seen]]:

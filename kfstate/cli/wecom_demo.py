@@ -1,6 +1,7 @@
 """``kfstate wecom demo``: a server in place of WeCom, the live side, a small router, and a table of what changes."""
 
 import secrets
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from kfstate.cli.context import Context, Given
+from kfstate.cli.ending import rest, told_to_end
 from kfstate.cli.exits import DatabaseError, Exit, UsageError
 from kfstate.cli.output import Column
 from kfstate.concurrency import THREADS
@@ -108,11 +110,13 @@ def demo(
         stack.enter_context(engine.subscribe("demo-router", partial(_route, live), transactional=False))
         wecom.callback(url, token=TOKEN, aes_key=AES_KEY, check=True)
         live.start()
-        with suppress(KeyboardInterrupt), _shown(ctx, engine, wecom) as show:
+        with told_to_end(signal.SIGINT) as told, _shown(ctx, engine, wecom) as show:
             for done in range(1, deeds + 1):
-                while life.next() is None:
+                while not told and life.next() is None:
                     continue
-                Flag().wait(pause)
+                if told:
+                    break
+                rest(pause, told)
                 show(done)
         return _end(ctx, live, wecom)
 

@@ -13,7 +13,7 @@ from types import FrameType
 import attrs
 import pytest
 
-from kfstate.cli.syncing import _told_to_end
+from kfstate.cli.ending import told_to_end
 from kfstate.testing import FakeWecom, FrozenClock
 from kfstate.testing.fake import Account
 from tests.adversarial.processes import Say, beside
@@ -163,7 +163,7 @@ def told_while_it_holds_a_lock(say: Say) -> None:
             sys.settrace(None)
             signal.raise_signal(signal.SIGTERM)
 
-    with _told_to_end() as told:
+    with told_to_end(signal.SIGTERM) as told:
         sys.settrace(send)
         while not told:
             threading.Event().wait(0.01)

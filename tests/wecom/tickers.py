@@ -17,11 +17,12 @@ def _site(engine: Engine, wecom: tuple[str, str, str]) -> Site:
 
 
 def tick(say: Say, url: str, wecom: tuple[str, str, str], seconds: int) -> None:
-    """Tell limits until killed, as fast as can be; say each time how many."""
+    """Tell limits until killed, as fast as can be; say when it has begun, and no more: nobody listens for long."""
     with Engine(url) as engine:
         timers = Timers(_site(engine, wecom), limits=[WaitingLimit.queued(seconds)])
+        say(timers.tick().limits)
         while True:
-            say(timers.tick().limits)
+            timers.tick()
 
 
 def handle(say: Say, url: str) -> None:
