@@ -34,7 +34,7 @@ def clear(conn: Connection, piece: Piece, *, now: int) -> Cleared:
         gone = [Clearable(at, kind, as_text(open_kfid), who) for at, kind, open_kfid, who in payloads.get(corp_id, ())]
         named = finder(as_text(value) for _, value in names.get(corp_id, ()))
         done += clear_payloads(conn, gone, corp_id=corp_id, keeps=keeps, now=now)
-        clear_traces(conn, [one.position for one in gone], lambda text: bool(named(text.encode())))  # noqa: B023
+        clear_traces(conn, [one.position for one in gone], named)
         for number, _ in names.get(corp_id, ()):
             clear_name(conn, number, corp_id=corp_id, keeps=keeps, now=now)
     return done

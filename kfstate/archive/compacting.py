@@ -11,7 +11,7 @@ from typing import Any
 from kfstate.archive import layout
 from kfstate.archive.arrow import np, pa
 from kfstate.archive.briefs import distinct, read_briefs
-from kfstate.archive.layout import Compacted, File, Run
+from kfstate.archive.layout import Compacted, File, Part, Run
 from kfstate.archive.parquet import read_table, write_table
 from kfstate.archive.runs import read_runs, remove_superseded
 from kfstate.archive.schema import BRIEFS, SCHEMA_VERSION, SLICES, cut, slices_of
@@ -28,15 +28,16 @@ _BATCH = 1 << 21
 """About so many are held in memory."""
 
 
-def compact(folder: Path) -> None:
+def compact(folder: Path, parts: Sequence[Part]) -> None:
     """Put together what is to be, in an archive that is held for writing; each of it is there as a whole, or is not.
 
     What it takes the place of goes the next time, so that whoever reads it can come to an end.
     """
-    remove_superseded(folder)
-    for runs in _groups(read_runs(folder)):
-        if len(runs) > 1:
-            layout.publish(folder, _together(folder, runs))
+    runs = read_runs(folder, parts)
+    remove_superseded(folder, runs)
+    for group in _groups(runs):
+        if len(group) > 1:
+            layout.publish(folder, _together(folder, group))
 
 
 def _groups(runs: Sequence[Run]) -> list[list[Run]]:
@@ -53,16 +54,14 @@ def _groups(runs: Sequence[Run]) -> list[list[Run]]:
 
 def _together(folder: Path, runs: Sequence[Run]) -> Compacted:
     """Write runs as one, and return what is to be published."""
-    log, first, last, before = runs[-1], runs[0].first, runs[-1].last, runs[0].before
-    told = {
-        "schema": SCHEMA_VERSION, "log_id": log.log_id, "created_at": log.created_at,
-        "first": first, "last": last, "before": before, "chain": log.chain,
+    begin, end = runs[0], runs[-1]
+    which: dict[str, Any] = {
+        "log_id": end.log_id, "created_at": end.created_at,
+        "first": begin.first, "last": end.last, "before": begin.before, "chain": end.chain,
     }  # fmt: skip
-    with layout.new_run(folder, first) as (path, made):
-        compacted = Compacted(
-            log_id=log.log_id, created_at=log.created_at, first=first, last=last, before=before, chain=log.chain,
-            files=tuple(_files(folder, runs, path, told)),
-        )  # fmt: skip
+    with layout.new_run(folder, begin.first) as (path, made):
+        files = _files(folder, runs, path, {"schema": SCHEMA_VERSION} | which)
+        compacted = Compacted(**which, files=tuple(files))
         made.append(compacted)
     return compacted
 
@@ -89,12 +88,11 @@ def _shapes(folder: Path, runs: Sequence[Run]) -> tuple[Any, list[Any]]:
 
 def _sorted(folder: Path, runs: Sequence[Run], numbers: Sequence[Any], slices: tuple[int, int]) -> Any:
     """Return entries in brief of some slices, by stream and second, as the files of a part have them."""
-    first, last = slices
     pieces = [tuple(np.empty(0, field.type.to_pandas_dtype()) for field in list(BRIEFS)[1:])]
     for run, number in zip(runs, numbers, strict=True):
-        for file in run.of("briefs", first, last):
-            whole = first <= file.first_slice and file.last_slice <= last
-            briefs = read_briefs(folder / run.folder / file.name, slices, len(number), whole=whole)
+        for file in run.of("briefs", *slices):
+            path, whole = folder / run.folder / file.name, file.within(*slices)
+            briefs = read_briefs(path, slices, len(number), whole=whole)
             pieces.append((briefs.stream, briefs.second, briefs.position, briefs.tie, number[briefs.shape]))
     stream, second, *others = (np.concatenate(column) for column in zip(*pieces, strict=True))
     columns = [slices_of(stream), stream, second, *others]

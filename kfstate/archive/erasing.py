@@ -33,8 +33,7 @@ def follow(reading: Callable[[], AbstractContextManager[Connection]], folder: Pa
     copy of this one that went on in another way.
     """
     names = payloads = files = 0
-    with layout.writing(folder):
-        parts = layout.read_parts(folder)
+    with layout.writing(folder) as parts:
         with reading() as conn:
             check_log(conn, read_head(conn), parts)
             nameless = [row[0] for row in query(conn, "SELECT id FROM kf_name WHERE value IS NULL")]

@@ -66,8 +66,7 @@ def export(
     Raises :class:`~kfstate.errors.CheckpointError` where the archive is of another log, or this one lost its tail;
     :class:`~kfstate.errors.ArchiveError` where the archive is damaged, or somebody else writes to it.
     """
-    with layout.writing(folder):
-        parts = layout.read_parts(folder)
+    with layout.writing(folder) as parts:
         known = parts[-1] if parts else None
         with database.reading() as conn:
             log = read_head(conn)
@@ -80,10 +79,11 @@ def export(
         made = 0
         for part in crew.in_order(_write, _tasks(database, folder, log, known, upper=upper, size=size), ahead=2):
             layout.publish(folder, part)
+            parts.append(part)
             if progress is not None:
                 progress(part.last - position)
             made, position, chain = made + 1, part.last, part.chain
-        compact(folder)
+        compact(folder, parts)
     return Exported(made, position - began, position, chain)
 
 
@@ -152,10 +152,11 @@ _IDENTITIES = pa.schema(
 def _write(database: Database, task: _Task) -> Part:
     """Read a part, write it, and return what is to be published."""
     held = _read(database, task)
-    told = {
-        "schema": SCHEMA_VERSION, "log_id": task.log.log_id.hex(), "created_at": task.log.created_at,
+    which: dict[str, Any] = {
+        "log_id": task.log.log_id.hex(), "created_at": task.log.created_at,
         "first": held.first, "last": task.until, "before": task.before, "chain": held.chain,
     }  # fmt: skip
+    told = {"schema": SCHEMA_VERSION} | which
     with layout.new_run(task.folder, held.first) as (path, made):
         files = [*_sliced(path, held, told)]
         files += [
@@ -164,12 +165,7 @@ def _write(database: Database, task: _Task) -> Part:
             for table in held.tables[name]
         ]
         part = Part(
-            log_id=task.log.log_id.hex(),
-            created_at=task.log.created_at,
-            first=held.first,
-            last=task.until,
-            before=task.before,
-            chain=held.chain,
+            **which,
             recorded_at=held.recorded_at,
             marks=attrs.astuple(task.marks),
             machines=tuple(held.machines.values()),

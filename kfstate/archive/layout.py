@@ -58,6 +58,10 @@ class File:
     first_slice: int = 0
     last_slice: int = 1023
 
+    def within(self, first_slice: int, last_slice: int) -> bool:
+        """Tell whether it holds rows of these slices alone."""
+        return first_slice <= self.first_slice and self.last_slice <= last_slice
+
 
 @attrs.frozen(kw_only=True)
 class Run:
@@ -168,8 +172,8 @@ def _sound(run: Run) -> bool:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Hold the lock of an archive, and remove what a writer left that was killed.
+def writing(folder: Path) -> Iterator[list[Part]]:
+    """Hold the lock of an archive, remove what a writer left that was killed, and give the parts.
 
     Raises :class:`~kfstate.errors.ArchiveError` where somebody else holds it, and where the disk refuses.
     """
@@ -180,9 +184,10 @@ def writing(folder: Path) -> Iterator[None]:
             for path in folder.glob(f"{_NEW}*"):
                 if _OURS.fullmatch(path.name):
                     shutil.rmtree(path)
-            for part in read_parts(folder):
+            parts = read_parts(folder)
+            for part in parts:
                 _tidy(folder / part.folder, part)
-            yield
+            yield parts
     except OSError as error:
         raise ArchiveError(error.filename or str(folder), f"it cannot be written ({error.strerror})") from error
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table
 
 from kfstate.archive.pieces import AT, Marks, Piece, unload
 from kfstate.errors import ArchiveError
-from kfstate.store.canonical import first_link
+from kfstate.store.canonical import LOG_ID_BYTES, first_link
 from kfstate.store.head import read_head
 from kfstate.store.json_rows import JsonRow, read_payload, write_payload
 from kfstate.store.rows import Head
@@ -26,7 +26,6 @@ NDJSON_VERSION = 1
 """Number of this form; what has another one is not read."""
 
 _WINDOW = 262_144
-_LOG_ID = 16
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(dict[str, Any])
 _BESIDE: tuple[tuple[str, Table], ...] = (
@@ -97,7 +96,7 @@ def read_header(source: Iterable[bytes], path: str) -> Head:
 
 def _log(told: dict[str, Any]) -> Head:
     log_id, created_at, _ = bytes.fromhex(told["log_id"]), told["created_at"], told["after"]
-    if len(log_id) != _LOG_ID or type(created_at) is not int or not 0 <= created_at < 1 << 63:
+    if len(log_id) != LOG_ID_BYTES or type(created_at) is not int or not 0 <= created_at < 1 << 63:
         raise ValueError(f"log_id {told['log_id'][:100]}, created_at {str(created_at)[:100]}")
     return Head(log_id, created_at, 0, bytes.fromhex(told["chain"]), 0)
 

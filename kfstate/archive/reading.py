@@ -84,10 +84,9 @@ def entries(
     tables = [schema.empty_table()]
     for part in layout.read_parts(folder):
         for file in part.of("entries", first_slice, last_slice):
-            inside = first_slice <= file.first_slice and file.last_slice <= last_slice
             found = read_table(folder / part.folder / file.name, schema, (first_slice, last_slice))
             within = (pc.field("slice") >= first_slice) & (pc.field("slice") <= last_slice)
-            tables.append(found if inside else found.filter(within))
+            tables.append(found if file.within(first_slice, last_slice) else found.filter(within))
     table = pa.concat_tables(tables).unify_dictionaries()
     if len(tables) > 2:
         keys = [table[name].to_numpy() for name in reversed(SORTED_BY)]

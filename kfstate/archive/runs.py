@@ -1,6 +1,6 @@
 """Where entries in brief are read from: what was compacted, and the parts that were not."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kfstate.archive import layout
@@ -10,13 +10,12 @@ from kfstate.errors import ArchiveError
 __all__ = ["read_runs", "remove_superseded"]
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """Return all entries in brief, in order of position.
+def read_runs(folder: Path, parts: Sequence[Part]) -> list[Run]:
+    """Return all entries in brief of an archive with these parts, in order of position.
 
-    Raises :class:`~kfstate.errors.ArchiveError` where an archive is damaged.
+    Raises :class:`~kfstate.errors.ArchiveError` where it is damaged.
     """
-    parts = layout.read_parts(folder)
-    compacted = {run.first: run for run in _standing(parts, _compacted(folder))}
+    compacted = {run.first: run for run in _standing(folder, parts)}
     runs: list[Run] = []
     for part in parts:
         if not runs or runs[-1].last < part.first:
@@ -27,20 +26,19 @@ def read_runs(folder: Path) -> list[Run]:
     return runs
 
 
-def remove_superseded(folder: Path) -> None:
-    """Remove what was compacted once more since, or of parts that are no more, in an archive held for writing."""
-    found = list(_compacted(folder))
-    standing = _standing(layout.read_parts(folder), found)
-    for run in found:
-        if run not in standing:
-            layout.remove(folder, run.folder)
+def remove_superseded(folder: Path, runs: Sequence[Run]) -> None:
+    """Remove what was compacted and is none of the runs, in an archive held for writing."""
+    standing = {run.folder for run in runs}
+    for path in folder.glob(f"{Compacted.KIND}-*"):
+        if path.name not in standing:
+            layout.remove(folder, path.name)
 
 
-def _standing(parts: Sequence[Part], compacted: Iterable[Compacted]) -> list[Compacted]:
+def _standing(folder: Path, parts: Sequence[Part]) -> list[Compacted]:
     """Return what was compacted of these very parts, and not once more since."""
     ends = {(part.log_id, part.last, part.chain) for part in parts}  # a link holds all that is before it
     found: list[Compacted] = []
-    for run in sorted(compacted, key=lambda run: (run.first, -run.last)):
+    for run in sorted(_compacted(folder), key=lambda run: (run.first, -run.last)):
         if (run.log_id, run.last, run.chain) in ends and (not found or found[-1].last < run.first):
             found.append(run)
     return found

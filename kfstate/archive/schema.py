@@ -24,6 +24,7 @@ __all__ = [
     "WORDS",
     "cut",
     "group_of",
+    "ranges",
     "slice_of",
     "slices_of",
     "spread",
@@ -156,6 +157,11 @@ def cut(rows: int, size: int) -> list[tuple[int, int]]:
     count = 1
     while count < SLICES and count * size < rows:
         count *= 2
+    return ranges(count)
+
+
+def ranges(count: int) -> list[tuple[int, int]]:
+    """Return so many ranges of slices, that together are all of them."""
     return [(at * SLICES // count, (at + 1) * SLICES // count - 1) for at in range(count)]
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "DIGEST_BYTES",
     "FORM",
     "INTEGERS",
+    "LOG_ID_BYTES",
     "SALT_BYTES",
     "TAGS",
     "canonical",
@@ -41,6 +42,7 @@ FORM = 1
 """The form that new entries get."""
 
 SALT_BYTES = 16
+LOG_ID_BYTES = 16
 DIGEST_BYTES = 32
 """Of a leaf, a link, a commitment."""
 

@@ -82,7 +82,7 @@ def clear_name(conn: Connection, name: int, *, corp_id: str, keeps: Keeps, now: 
     query(conn, "UPDATE kf_name SET salt = NULL, value = NULL, folded = NULL WHERE id = ?", (name,))
 
 
-def clear_traces(conn: Connection, positions: Sequence[int], named: Callable[[str], bool] | None = None) -> int:
+def clear_traces(conn: Connection, positions: Sequence[int], named: Callable[[bytes], object] | None = None) -> int:
     """Clear what errors say of these entries, or name whom they must not; return how many dead letters were cleared.
 
     The letters stay: who looks for what was not handled still finds that something was not. So do subscriptions and
@@ -91,7 +91,7 @@ def clear_traces(conn: Connection, positions: Sequence[int], named: Callable[[st
     letters = {row[:2] for row in query_in(conn, _LETTERS.format("position IN (??)"), positions)}
     if named is not None:
         found = query(conn, _LETTERS.format("1 = 1"))
-        letters.update(row[:2] for row in found if named(as_text(row[2])) or named(as_text(row[3])))
+        letters.update(row[:2] for row in found if any(named(as_text(text).encode()) for text in row[2:]))
     for name, position in letters:
         sql = "UPDATE kf_dead_letter SET message = ?, traceback = '' WHERE name = ? AND position = ?"
         query(conn, sql, (_ERASED, name, position))
@@ -101,7 +101,7 @@ def clear_traces(conn: Connection, positions: Sequence[int], named: Callable[[st
         for error, position, *values in query(
             conn, f"SELECT error, position, {key} FROM {table} WHERE error IS NOT NULL"
         ):
-            if position + 1 in at or (named is not None and named(as_text(error))):
+            if position + 1 in at or (named is not None and named(as_text(error).encode())):
                 query(conn, f"UPDATE {table} SET error = ? WHERE {where}", (_ERASED, *values))
     return len(letters)
 

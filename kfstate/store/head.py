@@ -5,14 +5,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from kfstate.errors import CorruptLogError, SchemaError
-from kfstate.store.canonical import DIGEST_BYTES, first_link
+from kfstate.store.canonical import DIGEST_BYTES, LOG_ID_BYTES, first_link
 from kfstate.store.columns import bytes_at
 from kfstate.store.dialect import lock, query
 from kfstate.store.rows import Head
 
 __all__ = ["lock_head", "read_end", "read_head"]
 
-_LOG_ID_BYTES = 16
 _HEAD = (
     "SELECT h.log_id, h.created_at, e.position, e.chain, e.recorded_at FROM kf_log_head h LEFT JOIN kf_entry e"
     " ON e.position = (SELECT MAX(position) FROM kf_entry)"
@@ -44,7 +43,7 @@ def _end(conn: Connection) -> tuple[bytes, int, int, Any, Any]:
     if len(heads) != 1:
         raise SchemaError(found=f"{len(heads)} rows in kf_log_head", needed="1", remedy="restore it from a backup")
     log_id, created_at, position, chain, recorded_at = heads[0]
-    log_id = bytes_at(0, "kf_log_head.log_id", log_id, _LOG_ID_BYTES)
+    log_id = bytes_at(0, "kf_log_head.log_id", log_id, LOG_ID_BYTES)
     if type(created_at) is not int or created_at < 0:
         raise CorruptLogError(0, "kf_log_head.created_at holds what no column can hold")
     if position is None:

@@ -28,6 +28,12 @@ def log(source: str) -> Iterator[Database]:
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where an archive is to be."""
+    return tmp_path / "archive"
+
+
+@pytest.fixture
 def empty(tmp_path: Path) -> str:
     """Where nothing is yet."""
     return sqlite(tmp_path / "restored.db")

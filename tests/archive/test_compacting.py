@@ -14,7 +14,7 @@ from kfstate.archive import compacting, exporting, layout, parquet
 from kfstate.archive.arrow import np, pa, pq
 from kfstate.archive.columnar import digest, fold_archive, slices
 from kfstate.archive.exporting import export
-from kfstate.archive.layout import Compacted
+from kfstate.archive.layout import Compacted, Run
 from kfstate.archive.runs import read_runs
 from kfstate.archive.schema import BRIEFS
 from kfstate.errors import ArchiveError
@@ -22,12 +22,6 @@ from kfstate.store.database import Database
 from tests.archive.world import live, sqlite
 
 __all__: list[str] = []
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where an archive is to be."""
-    return tmp_path / "archive"
 
 
 @pytest.fixture(autouse=True)
@@ -45,15 +39,20 @@ def _several_files(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
+def runs(folder: Path) -> list[Run]:
+    """Return what entries in brief are read from."""
+    return read_runs(folder, layout.read_parts(folder))
+
+
 def kinds(folder: Path) -> list[tuple[str, int, int]]:
     """Return the runs of an archive."""
-    return [(run.KIND, run.first, run.last) for run in read_runs(folder)]
+    return [(run.KIND, run.first, run.last) for run in runs(folder)]
 
 
 def entries(folder: Path) -> list[tuple[Any, ...]]:
     """Return all entries in brief, with what their shapes say, by position."""
     rows: list[tuple[Any, ...]] = []
-    for run in read_runs(folder):
+    for run in runs(folder):
         path = folder / run.folder
         shapes = pq.read_table(path / run.of("shapes")[0].name, partitioning=None).to_pylist()
         for file in run.of("briefs"):
@@ -67,7 +66,7 @@ def test_the_same_entries(log: Database, folder: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     last = export(log, whole).position
     export(log, folder, size=7)
-    assert len(layout.read_parts(folder)) > 16 > len(read_runs(folder))
+    assert len(layout.read_parts(folder)) > 16 > len(runs(folder))
     assert {"compacted"} == {kind for kind, _, _ in kinds(folder)[:-2]}
     assert entries(whole) == entries(folder)
     assert [*range(1, last + 1)] == [row[3] for row in entries(folder)]
@@ -77,7 +76,7 @@ def test_the_same_entries(log: Database, folder: Path, tmp_path: Path) -> None:
 def test_sorted(log: Database, folder: Path) -> None:
     """Rows are by slice, stream, second and position, files by slice, each with the slices that it says."""
     export(log, folder, size=10, until=80)
-    (run,) = read_runs(folder)
+    (run,) = runs(folder)
     assert (Compacted.KIND, 8) == (run.KIND, len(layout.read_parts(folder)))
     files = run.of("briefs")
     assert len(files) > 2
@@ -94,7 +93,7 @@ def test_every_export_goes_on(log: Database, folder: Path) -> None:
     """What was compacted once more is there until the next export, for those who read it."""
     for until, left in ((20, 0), (40, 0), (60, 1), (80, 1), (100, 0)):
         export(log, folder, until=until)
-        standing = [run.folder for run in read_runs(folder) if isinstance(run, Compacted)]
+        standing = [run.folder for run in runs(folder) if isinstance(run, Compacted)]
         assert left == len(list(folder.glob("compacted-*"))) - len(standing)
     assert [("compacted", 1, 80), ("part", 81, 100)] == kinds(folder)
 
@@ -161,7 +160,7 @@ def _shape(table: Any, shape: int) -> Any:
 def test_shapes_that_are_not_there(log: Database, folder: Path, shape: int) -> None:
     """A number that stands for nothing is damage, and never looked up."""
     export(log, folder, size=20, until=40)
-    run = read_runs(folder)[0]
+    run = runs(folder)[0]
     path = folder / run.folder / run.of("briefs")[0].name
     pq.write_table(_shape(pq.read_table(path, partitioning=None), shape), path)
     with pytest.raises(ArchiveError, match="a shape beyond"):

@@ -26,12 +26,6 @@ from tests.store.behind import change, unguarded
 __all__: list[str] = []
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where an archive is to be."""
-    return tmp_path / "archive"
-
-
 @pytest.fixture(autouse=True)
 def _several_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts have several files, too."""

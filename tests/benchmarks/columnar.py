@@ -82,8 +82,8 @@ def archive(folder: Path) -> Path:
             export(database, Path(scratch) / "log")
             database.close()
             _tile(Path(scratch) / "log", Path(scratch) / "tiled")
-            with writing(Path(scratch) / "tiled"):
-                compact(Path(scratch) / "tiled")
+            with writing(Path(scratch) / "tiled") as parts:
+                compact(Path(scratch) / "tiled", parts)
             (Path(scratch) / "tiled").rename(place)
     return place
 

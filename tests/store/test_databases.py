@@ -4,10 +4,11 @@ import builtins
 import socket
 import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Column, Connection, Engine, LargeBinary, MetaData, SmallInteger, Table, create_engine
@@ -30,6 +31,7 @@ from kfstate.store.head import lock_head, read_head
 from kfstate.store.reader import Reader
 from tests.servers import Databases
 
+T = TypeVar("T")
 thing = Table(
     "kf_thing",
     MetaData(),
@@ -234,44 +236,42 @@ def test_a_deadlock_is_an_error_of_ours(url: str) -> None:
     engine.dispose()
 
 
+def at_once(count: int, url: str, act: Callable[[Database], T]) -> list[T]:
+    """Return what so many threads find that open a database at once."""
+    begin = threading.Barrier(count)
+
+    def run(_: int) -> T:
+        with closing(Database(url, lock_timeout=30)) as opened:
+            begin.wait(20)
+            return act(opened)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
 def test_many_open_an_empty_database_at_once(database: Databases) -> None:
     """Whoever comes second finds the schema of the first: one log, with one beginning."""
-    url = database.new()
-    begin = threading.Barrier(4)
 
-    def migrate(_: int) -> bytes:
-        opened = Database(url, lock_timeout=30)
-        try:
-            begin.wait(20)
-            with opened.writing() as conn:
-                schema.upgrade(conn, now=1)
-            with opened.reading() as conn:
-                schema.check(conn)
-                return read_head(conn).log_id
-        finally:
-            opened.close()
+    def migrate(opened: Database) -> bytes:
+        with opened.writing() as conn:
+            schema.upgrade(conn, now=1)
+        with opened.reading() as conn:
+            schema.check(conn)
+            return read_head(conn).log_id
 
-    with ThreadPoolExecutor(4) as pool:
-        assert 1 == len(set(pool.map(migrate, range(4))))
+    assert 1 == len(set(at_once(4, database.new(), migrate)))
 
 
 @pytest.mark.databases("sqlite")
 def test_many_make_a_new_file_at_once(tmp_path: Path) -> None:
     """All get it with a write-ahead log, though SQLite waits for nobody while that begins."""
-    begin = threading.Barrier(6)
 
-    def connect(url: str) -> str:
-        opened = Database(url, lock_timeout=30)
-        try:
-            begin.wait(20)
-            with opened.reading() as conn:
-                return str(conn.exec_driver_sql("PRAGMA journal_mode").scalar())
-        finally:
-            opened.close()
+    def connect(opened: Database) -> str:
+        with opened.reading() as conn:
+            return str(conn.exec_driver_sql("PRAGMA journal_mode").scalar())
 
-    with ThreadPoolExecutor(6) as pool:
-        for number in range(20):
-            assert ["wal"] * 6 == list(pool.map(connect, [f"sqlite:///{tmp_path}/{number}.db"] * 6))
+    for number in range(20):
+        assert ["wal"] * 6 == at_once(6, f"sqlite:///{tmp_path}/{number}.db", connect)
 
 
 @pytest.mark.databases("mariadb")

@@ -5,7 +5,6 @@ A conversation stands in one slice, so tasks have nothing to agree on.
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from kfstate.archive.columnar.rules import Ints
 from kfstate.archive.parquet import read_table
 from kfstate.archive.reading import entries_of
 from kfstate.archive.runs import read_runs
-from kfstate.archive.schema import SLICES, STREAMS, group_of
+from kfstate.archive.schema import SLICES, STREAMS, group_of, ranges
 from kfstate.machine import MACHINE, Machine, MachineSpec, compiled
 
 __all__ = ["Piece", "Task", "fold_archive", "fold_slices", "tasks"]
@@ -61,17 +60,17 @@ def tasks(folder: Path, machine: Machine = MACHINE) -> list[Task]:
     Raises :class:`~kfstate.errors.ArchiveError` where an archive is damaged.
     """
     others: list[int] = []
-    for part in layout.read_parts(folder):
+    parts = layout.read_parts(folder)
+    for part in parts:
         for file in part.of("streams"):
             found = read_table(folder / part.folder / file.name, _STREAMS)
             others += found.filter(pc.field("kind") != "conversation")["id"].to_pylist()
     spec = None if machine is MACHINE else machine.spec
-    runs = read_runs(folder)
+    runs = read_runs(folder, parts)
     count = _count([file for run in runs for file in run.of("briefs")])
-    cuts = [at * SLICES // count for at in range(count + 1)] if runs else []
     return [
-        Task(str(folder), first, after - 1, _pieces(runs, first, after - 1), tuple(others), spec)
-        for first, after in pairwise(cuts)
+        Task(str(folder), first, last, _pieces(runs, first, last), tuple(others), spec)
+        for first, last in (ranges(count) if runs else [])
     ]
 
 
@@ -117,7 +116,7 @@ def _pieces(runs: Sequence[layout.Run], first: int, last: int) -> tuple[Piece, .
             f"{run.folder}/{file.name}",
             f"{run.folder}/{shapes.name}",
             file.rows,
-            first <= file.first_slice and file.last_slice <= last,
+            file.within(first, last),
         )
         for run in runs
         for shapes in run.of("shapes")

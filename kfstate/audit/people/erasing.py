@@ -94,10 +94,9 @@ def erase(
         for position, kind in query(conn, _ENTRIES, (stream,))
     ]
     further, _ = mentions(conn, external_userid, customer, corp_id=corp_id, after=looked_at)
-    named = finder([external_userid])
     gone = [*said, *elsewhere, *further]
     cleared = clear_payloads(conn, gone, corp_id=corp_id, keeps=keeps, now=now)
-    letters = clear_traces(conn, [entry.position for entry in gone], lambda text: bool(named(text.encode())))
+    letters = clear_traces(conn, [entry.position for entry in gone], finder([external_userid]))
     clear_name(conn, customer, corp_id=corp_id, keeps=keeps, now=now)
     purged, _ = purge(conn, now=now, corp_id=corp_id)
     refolded = sum(_refolded(conn, of[stream]) for stream in streams)

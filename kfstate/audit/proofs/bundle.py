@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from kfstate.audit.proofs.heads import TreeHead
+from kfstate.store.canonical import DIGEST_BYTES
 from kfstate.store.json_rows import JsonRow, once, read_payload, write_payload
 from kfstate.store.rows import EntryRow, Stream
 from kfstate.store.tables import kf_entry, kf_name, kf_stream
@@ -24,7 +25,6 @@ Payload = tuple[bytes, bytes]
 _STREAM = JsonRow.of(kf_stream)
 _NAME = JsonRow.of(kf_name, without={"corp_id", "kind", "folded"})
 _ENTRY = JsonRow.of(kf_entry, without={"chain"})
-_DIGEST = 32
 
 
 class Name(NamedTuple):
@@ -127,6 +127,6 @@ def _evidence(told: Any) -> Evidence:
 
 def _node(told: Any) -> bytes:
     node = bytes.fromhex(told)
-    if len(node) != _DIGEST:
+    if len(node) != DIGEST_BYTES:
         raise ValueError(f"no node: {told[:100]}")
     return node
