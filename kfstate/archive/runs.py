@@ -30,7 +30,7 @@ def remove_superseded(folder: Path, runs: Sequence[Run]) -> None:
     """Remove what was compacted and is none of the runs, in an archive held for writing."""
     standing = {run.folder for run in runs}
     for path in folder.glob(f"{Compacted.KIND}-*"):
-        if path.name not in standing:
+        if path.name not in standing and path.is_dir():
             layout.remove(folder, path.name)
 
 

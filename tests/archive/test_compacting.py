@@ -146,8 +146,10 @@ def test_of_another_log(log: Database, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "other" / run.name, run)
     assert ["part"] * 4 == [kind for kind, _, _ in kinds(folder)]
     assert states == digest(fold_archive(folder))
+    stray = folder / "compacted-notes.txt"
+    stray.touch()
     export(log, folder, until=80)
-    assert [("compacted", 1, 80)] == kinds(folder)
+    assert ([("compacted", 1, 80)], True) == (kinds(folder), stray.exists())
     assert states == digest(fold_archive(folder))
 
 
